@@ -1,0 +1,77 @@
+"""What the policy is shown: the opening of an episode and the result of a tool call.
+
+Each image follows the text `frame {index} ({seconds:.2f}s):`. Two styles: `full` explains the rules to a model that has never
+seen them; `brief` only says whether the tool is offered, for a policy that learnt the rules in training (a third of the tokens).
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from deepsport.agent.grammar import TOOL_NAME, write_answer, write_call
+from deepsport.policy.base import Image, Message, Part
+from deepsport.records import Question
+from deepsport.video.probe import VideoInfo
+
+
+class PromptStyle(StrEnum):
+    """How much the opening explains."""
+
+    FULL = "full"
+    BRIEF = "brief"
+
+
+def opening(
+    question: Question,
+    video: VideoInfo,
+    images: Sequence[Image],
+    *,
+    style: PromptStyle,
+    with_tool: bool,
+    frames_per_call: int,
+    max_turns: int,
+) -> list[Message]:
+    """The system message and the first user message."""
+    sport = f"{question.sport.replace('_', ' ')}, " if question.sport else ""
+    head = f"Video: {sport}{video.n_frames} frames, {video.duration_s:.2f} s.\n"
+    parts = (head, *_labelled(images), f"Question: {question.text}")
+    return [Message("system", (_rules(style, with_tool, frames_per_call, max_turns),)), Message("user", parts)]
+
+
+def tool_result(images: Sequence[Image], *, style: PromptStyle, turns_left: int) -> Message:
+    """The user message that brings the frames of a call."""
+    return Message("user", (*_labelled(images), *_hurry(style, turns_left)))
+
+
+def refusal(reason: str, *, style: PromptStyle, turns_left: int) -> Message:
+    """The user message that says why a call brought nothing."""
+    return Message("user", (reason, *_hurry(style, turns_left)))
+
+
+def _labelled(images: Sequence[Image]) -> list[Part]:
+    parts: list[Part] = []
+    for image in images:
+        parts += [f"frame {image.frame.index} ({image.frame.time_s:.2f}s):", image, "\n"]
+    return parts
+
+
+def _hurry(style: PromptStyle, turns_left: int) -> list[Part]:
+    return ["This is your last turn: answer now."] if style is PromptStyle.FULL and turns_left == 1 else []
+
+
+def _rules(style: PromptStyle, with_tool: bool, frames_per_call: int, max_turns: int) -> str:
+    if style is PromptStyle.BRIEF:
+        return f"tool: {TOOL_NAME}" if with_tool else "tool: none"
+    call, answer = write_call("what you see and what you need to see", 40, 55), write_answer("what you saw", "the answer")
+    look = "You answer questions about a sports video. You are shown a few frames, spread evenly over the whole video. "
+    close = "An answer to a question with options is one of the options, word for word; otherwise it is short."
+    if not with_tool:
+        return f"{look}Reply with one thought and the answer, and nothing else, in this form:\n{answer}\n{close}"
+    return (
+        f"{look}What matters may happen between them: you can look again.\n"
+        f"Reply with one thought and one action, and nothing else, in one of these forms:\n{call}\n{answer}\n"
+        f"The first calls the tool {TOOL_NAME}: it shows up to {frames_per_call} frames spread evenly from the first to the last frame "
+        "of the range, both included. Frame indices are the numbers printed before the images. Zoom in step by step: first the gap in "
+        f"which the event must lie, then, if need be, a part of it; a range of {frames_per_call} frames shows every frame. "
+        f"Never ask for the same range twice. You have {max_turns} turns, and the last must be the answer; answer as soon as you have "
+        f"seen enough.\n{close}"
+    )
