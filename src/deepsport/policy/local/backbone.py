@@ -1,0 +1,127 @@
+"""A Qwen2.5-VL or Qwen3-VL model through transformers, taken apart into the two steps that sharing needs.
+
+`features` turns frames into embeddings, which depend on the frame alone; `hidden` runs the language model over token ids with
+those embeddings in their places. Nothing of transformers is patched: the vision tower's per-image loop is avoided by an attention
+function registered through its public interface. B rows, L columns, D hidden size, F frames, K features per visual token (1, plus
+one per DeepStack level of Qwen3-VL).
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface
+
+from deepsport.errors import TrainingError
+from deepsport.policy.local.preprocess import Patches
+
+FRAME_ATTENTION = "deepsport_flash_frames"
+"""transformers hands packed sequences with their lengths to attention functions whose name contains `flash`."""
+
+
+class KeyValueStore(Protocol):
+    """What attention layers need of a cache."""
+
+    def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        """Takes new keys and values [B, heads, new, head_dim]; returns all that the new queries may attend to."""
+        ...
+
+
+class Backbone:
+    """The model of a policy, frames and tokens in, hidden states and log-probabilities out."""
+
+    def __init__(self, model: nn.Module, image_pad: int, suppressed: Sequence[int]) -> None:
+        self.model = model
+        parts = cast(Any, model)
+        self._visual, self._language, self._head = parts.model.visual, parts.model.language_model, parts.lm_head
+        self.text_config = parts.config.text_config
+        self.merge_size: int = parts.config.vision_config.spatial_merge_size
+        self._image_pad = image_pad
+        self._suppressed = torch.tensor(sorted(suppressed), device=self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device
+
+    @property
+    def vision(self) -> nn.Module:
+        """The vision tower with its merger."""
+        return self._visual
+
+    def features(self, patches_F: Sequence[Patches], grids_F: Sequence[tuple[int, int]]) -> list[Tensor]:
+        """Embeddings of F frames, each [n_tokens, K, D]. The tower runs once over all of them."""
+        pixels = torch.from_numpy(np.concatenate(patches_F)).to(self.device, self._visual.dtype)
+        grid = torch.tensor([(1, *grid_hw) for grid_hw in grids_F], device=self.device)
+        out = self._visual(pixels, grid_thw=grid)
+        stacked = torch.stack([out.pooler_output, *(getattr(out, "deepstack_features", None) or [])], dim=1)
+        return list(stacked.split([down * across // self.merge_size**2 for down, across in grids_F]))
+
+    def hidden(
+        self, ids_BL: Tensor, features: Tensor | None, positions_3BL: Tensor, mask: Tensor, cache: KeyValueStore | None = None
+    ) -> Tensor:
+        """Last hidden states [B, L, D].
+
+        features: [sum of visual tokens, K, D] in row-major order of the image placeholders in ids_BL.
+        mask: boolean [B, 1, L, keys], true where a query may look.
+        Raises TrainingError when placeholders and embeddings differ in number."""
+        embeddings = self._language.embed_tokens(ids_BL)
+        visual = ids_BL == self._image_pad
+        extra: dict[str, Any] = {}
+        n_found = 0 if features is None else len(features)
+        if (n_placed := int(visual.sum())) != n_found:
+            raise TrainingError(f"{n_placed} image placeholders but {n_found} frame embeddings: tokens and frames do not belong together")
+        if features is not None and n_found:
+            embeddings = embeddings.masked_scatter(visual[..., None], features[:, 0].to(embeddings.dtype))
+            if features.shape[1] > 1:
+                extra = {"visual_pos_masks": visual, "deepstack_visual_embeds": list(features[:, 1:].unbind(1))}
+        out = self._language(
+            inputs_embeds=embeddings,
+            position_ids=positions_3BL,
+            attention_mask=mask,
+            past_key_values=cache,
+            use_cache=cache is not None,
+            **extra,
+        )
+        return out.last_hidden_state
+
+    def logprobs(self, hidden: Tensor, temperature: float = 1.0) -> Tensor:
+        """Log-probabilities [..., V] in fp32 over the tokens a policy may sample."""
+        logits = self._head(hidden).float()
+        logits = logits.index_fill(-1, self._suppressed, float("-inf"))
+        return torch.log_softmax(logits / temperature, dim=-1)
+
+
+def causal_mask(n_rows: int, length: int, device: torch.device) -> Tensor:
+    """[B, 1, L, L], true where a token may look: at itself and what came before."""
+    return torch.ones(length, length, dtype=torch.bool, device=device).tril().expand(n_rows, 1, length, length)
+
+
+def _frame_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    cu_seq_lens_q: Tensor | None = None,
+    **_: object,
+) -> tuple[Tensor, None]:
+    """Attention within each frame of a packed [1, heads, patches, head_dim]: one call per size of frame, not one per frame."""
+    assert cu_seq_lens_q is not None
+    lengths = cu_seq_lens_q.diff()
+    starts = cu_seq_lens_q[:-1]
+    out = torch.empty_like(query)
+    for length in cast(list[int], lengths.unique().tolist()):
+        columns = (starts[lengths == length][:, None] + torch.arange(length, device=query.device)).flatten()
+        whole = len(columns) == query.shape[2]
+        pick = (lambda t: t[0]) if whole else (lambda t: t[0][:, columns])  # noqa: B023 (used before the next turn)
+        q, k, v = (pick(t).unflatten(1, (-1, length)).transpose(0, 1) for t in (query, key, value))
+        attended = nn.functional.scaled_dot_product_attention(q, k, v, scale=scaling).transpose(0, 1).flatten(1, 2)
+        out = attended[None] if whole else out.index_copy(2, columns, attended[None])
+    return out.transpose(1, 2), None
+
+
+AttentionInterface.register(FRAME_ATTENTION, _frame_attention)

@@ -1,0 +1,111 @@
+"""Checkpoints in the Hugging Face layout: safetensors, config.json, tokenizer.json, preprocessor_config.json.
+
+A folder made here also holds `deepsport.json`, which says how the policy was prompted in training and whether it knows only the
+arena. Nothing is unpickled and no code of a checkpoint is run; a hub id downloads safetensors and JSON only.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, Qwen2_5_VLForConditionalGeneration, Qwen3VLForConditionalGeneration
+
+from deepsport.errors import PolicyError
+from deepsport.policy.local.backbone import FRAME_ATTENTION, Backbone
+from deepsport.policy.local.chat import Chat
+from deepsport.policy.local.policy import LocalPolicy
+from deepsport.policy.local.preprocess import Preprocessor
+
+FAMILIES: dict[str, Any] = {
+    "qwen2_5_vl": Qwen2_5_VLForConditionalGeneration,
+    "qwen3_vl": Qwen3VLForConditionalGeneration,
+}
+NANO = Path(__file__).parents[1] / "nano"
+"""The checkpoint shipped in the package."""
+SIDE_FILES = ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "chat_template.jinja", "deepsport.json")
+
+
+def load_policy(model: str, *, max_pixels: int | None = None, context: int | None = None) -> LocalPolicy:
+    """Loads `nano`, a checkpoint folder, or a hub id of the Qwen2.5-VL or Qwen3-VL family. Raises PolicyError."""
+    folder = NANO if model == "nano" else _folder(model)
+    adapter = folder / "adapter_config.json"
+    base = _folder(str(_read_json(adapter).get("base_model_name_or_path"))) if adapter.is_file() else folder
+    network = _load_weights(base)
+    if adapter.is_file():
+        from peft import PeftModel
+
+        network = PeftModel.from_pretrained(network, str(folder)).merge_and_unload()
+    settings = _read_json(folder / "deepsport.json") if (folder / "deepsport.json").is_file() else {}
+    preprocessor = Preprocessor.load(base, max_pixels=max_pixels)
+    chat = Chat(base, preprocessor)
+    limit = network.config.text_config.max_position_embeddings
+    return LocalPolicy(
+        model,
+        Backbone(network.eval(), chat.image_pad, chat.suppressed),
+        chat,
+        preprocessor,
+        context=min(limit, context or limit),
+        brief=bool(settings.get("brief", False)),
+        arena_only=bool(settings.get("arena_only", False)),
+    )
+
+
+def save_policy(policy: LocalPolicy, folder: Path, origin: Path) -> None:
+    """Writes the weights and, from the folder they came from, all that belongs to them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in SIDE_FILES:
+        if (origin / name).is_file():
+            shutil.copyfile(origin / name, folder / name)
+    settings = {"brief": policy.brief, "arena_only": policy.arena_only}
+    (folder / "deepsport.json").write_text(json.dumps(settings, indent=2), encoding="utf-8")
+    policy.backbone.model.save_pretrained(folder)
+
+
+def _folder(model: str) -> Path:
+    if Path(model).is_dir():
+        return Path(model)
+    if model.startswith((".", "/")) or model.count("/") != 1:
+        raise PolicyError(f"{model!r} is neither a checkpoint folder nor a hub id (owner/name). Try --model Qwen/Qwen2.5-VL-7B-Instruct.")
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(model, allow_patterns=["*.safetensors", "*.json", "*.jinja", "*.txt"]))
+    except Exception as error:  # the hub client raises many unrelated classes
+        raise PolicyError(f"{model!r} could not be had from the hub ({type(error).__name__}). Is the name right and the net there?") from error
+
+
+def _load_weights(folder: Path) -> Any:
+    try:
+        config = AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise PolicyError(f"{folder} holds no readable config.json: {error}") from error
+    family = FAMILIES.get(config.model_type)
+    if family is None:
+        raise PolicyError(f"{folder} is a {config.model_type!r} model; this package runs {' and '.join(FAMILIES)}")
+    on_gpu = torch.cuda.is_available()
+    try:
+        network = family.from_pretrained(
+            folder,
+            config=config,
+            dtype=torch.bfloat16 if on_gpu else torch.float32,
+            attn_implementation="sdpa",
+            use_safetensors=True,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise PolicyError(f"{folder} holds no complete safetensors weights: {error}") from error
+    batch_frames(network)
+    return network.to("cuda") if on_gpu else network
+
+
+def batch_frames(network: Any) -> None:
+    """Lets the vision tower attend within all frames at once."""
+    network.model.visual.config._attn_implementation = FRAME_ATTENTION
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PolicyError(f"{path} is not readable JSON: {error}") from error

@@ -1,0 +1,259 @@
+"""Batched decoding: replies asked for at the same time are decoded together, and each token is computed once.
+
+Every conversation keeps its own key-value cache, so a tool result prefills only its new tokens. Newcomers with the same prompt
+(a GRPO group) are prefilled once and their cache is forked. Finished replies leave the batch at the next step.
+One asyncio task runs while there is work and ends when there is none; callers wait for their own reply only.
+B rows, L new columns, C cached columns, H heads, V vocabulary.
+"""
+
+import asyncio
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from deepsport.policy.local.backbone import Backbone
+
+LayerCache = list[tuple[Tensor, Tensor]]
+"""Per layer keys and values [H, C, head_dim] of one conversation."""
+
+_LINGER_S = 0.004
+"""Newcomers are waited for this long, so that a group is prefilled together."""
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One reply to sample."""
+
+    ids: Sequence[int]
+    """[n] tokens not yet in the cache; at least one."""
+    positions: Tensor
+    """[3, n]."""
+    features: Tensor | None
+    """[visual tokens among ids, K, D]."""
+    key: tuple[object, ...]
+    """Equal keys mean equal ids and frames: such requests without a cache share one prefill."""
+    cache: LayerCache | None
+    n_cached: int
+    temperature: float
+    max_tokens: int
+    draw: random.Random
+    future: "asyncio.Future[Sampled]"
+    sampled: list[int] = field(default_factory=list[int])
+    logprobs: list[float] = field(default_factory=list[float])
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """A finished reply. The last sampled token is not yet in the cache."""
+
+    ids: list[int]
+    logprobs: list[float]
+    cut_off: bool
+    cache: LayerCache
+    n_cached: int
+
+
+class _BatchCache:
+    """Keys and values of B conversations side by side, each row filled from column 0 on."""
+
+    def __init__(self, layers: LayerCache, lengths_B: Tensor) -> None:
+        self.layers = layers
+        self.lengths_B = lengths_B
+        self._columns = torch.empty(0)
+
+    def expect(self, n_new: int) -> Tensor:
+        """Makes room for `n_new` columns per row; returns the mask [B, 1, n_new, C]."""
+        self._columns = self.lengths_B[:, None] + torch.arange(n_new, device=self.lengths_B.device)
+        self._grow(int(self._columns.max()) + 1)
+        keys = torch.arange(self.layers[0][0].shape[2], device=self.lengths_B.device)
+        return (keys <= self._columns[:, :, None])[:, None]
+
+    def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        """Writes new keys and values [B, H, n_new, head_dim] behind each row's own; returns the whole batch's."""
+        rows = torch.arange(len(keys), device=keys.device)[:, None]
+        for store, new in zip(self.layers[layer], (keys, values), strict=True):
+            store[rows, :, self._columns] = new.transpose(1, 2)
+        return self.layers[layer]
+
+    def _grow(self, n_columns: int) -> None:
+        capacity = self.layers[0][0].shape[2]
+        if n_columns > capacity:
+            extra = math.ceil((n_columns - capacity) / 64) * 64
+            self.layers = [
+                (torch.nn.functional.pad(k, (0, 0, 0, extra)), torch.nn.functional.pad(v, (0, 0, 0, extra))) for k, v in self.layers
+            ]
+
+    def select(self, rows: Tensor) -> "_BatchCache":
+        """The given rows, in order; a row may come more than once (a fork)."""
+        lengths = self.lengths_B[rows]
+        used = int(lengths.max())
+        return _BatchCache([(k[rows, :, :used], v[rows, :, :used]) for k, v in self.layers], lengths)
+
+    def join(self, other: "_BatchCache") -> "_BatchCache":
+        """The rows of both."""
+        width = max(self.layers[0][0].shape[2], other.layers[0][0].shape[2])
+
+        def widen(t: Tensor) -> Tensor:
+            return torch.nn.functional.pad(t, (0, 0, 0, width - t.shape[2]))
+
+        pairs = zip(self.layers, other.layers, strict=True)
+        layers = [(torch.cat([widen(k), widen(k2)]), torch.cat([widen(v), widen(v2)])) for (k, v), (k2, v2) in pairs]
+        return _BatchCache(layers, torch.cat([self.lengths_B, other.lengths_B]))
+
+    def row(self, index: int) -> LayerCache:
+        """A copy of one conversation's cache."""
+        n = int(self.lengths_B[index])
+        return [(k[index, :, :n].clone(), v[index, :, :n].clone()) for k, v in self.layers]
+
+
+class Engine:
+    """Samples replies for many conversations at once."""
+
+    def __init__(self, backbone: Backbone, end: int, max_batch: int = 64) -> None:
+        self._backbone = backbone
+        self._end = end
+        self._max_batch = max_batch
+        self._waiting: list[Request] = []
+        self._active: list[Request] = []
+        self._cache: _BatchCache | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def sample(self, request: Request) -> Sampled:
+        """Decodes one reply together with whatever else is asked for."""
+        self._waiting.append(request)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+        return await request.future
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting or self._active:
+                if self._should_admit():
+                    await self._linger()
+                    self._admit(self._take())
+                else:
+                    self._decode()
+                self._retire()
+                await asyncio.sleep(0)
+        except BaseException as error:
+            self._give_up(error)
+            raise
+
+    def _should_admit(self) -> bool:
+        """Newcomers wait until they are worth interrupting the batch for."""
+        room = self._max_batch - len(self._active)
+        return room > 0 and len(self._waiting) * 3 >= min(len(self._active), room)  and bool(self._waiting)
+
+    async def _linger(self) -> None:
+        known = -1
+        while known < len(self._waiting) < self._max_batch:
+            known = len(self._waiting)
+            await asyncio.sleep(_LINGER_S)
+
+    def _take(self) -> list[Request]:
+        room = self._max_batch - len(self._active)
+        newcomers, self._waiting = self._waiting[:room], self._waiting[room:]
+        return [request for request in newcomers if not request.future.cancelled()]
+
+    @torch.inference_mode()
+    def _admit(self, newcomers: list[Request]) -> None:
+        """Prefills newcomers, first once per distinct prompt, and joins them to the batch."""
+        if not newcomers:
+            return
+        first: dict[tuple[object, ...], int] = {}
+        unique = [r for r in newcomers if r.cache is not None or first.setdefault(r.key, id(r)) == id(r)]
+        index = {id(r): i for i, r in enumerate(unique)}
+        fork = torch.tensor([index[id(r)] if r.cache is not None else index[first[r.key]] for r in newcomers])
+        cache, logprobs_BV = self._prefill(unique)
+        cache = cache.select(fork.to(self._backbone.device))
+        self._cache = cache if self._cache is None else self._cache.join(cache)
+        self._active += newcomers
+        self._pick(newcomers, logprobs_BV[fork])
+
+    def _prefill(self, rows: list[Request]) -> tuple[_BatchCache, Tensor]:
+        device, n_new = self._backbone.device, [len(r.ids) for r in rows]
+        ids = torch.zeros(len(rows), max(n_new), dtype=torch.long)
+        positions = torch.zeros(3, len(rows), max(n_new), dtype=torch.long)
+        for i, r in enumerate(rows):
+            ids[i, : n_new[i]] = torch.tensor(r.ids)
+            positions[:, i, : n_new[i]] = r.positions
+        features = [r.features for r in rows if r.features is not None]
+        cache = self._gather(rows)
+        mask = cache.expect(max(n_new))
+        hidden = self._backbone.hidden(
+            ids.to(device), torch.cat(features) if features else None, positions.to(device), mask, cache
+        )
+        new = torch.tensor(n_new, device=device)
+        cache.lengths_B = cache.lengths_B + new
+        last = hidden[torch.arange(len(rows), device=device), new - 1]
+        return cache, self._logprobs(rows, last)
+
+    def _gather(self, rows: list[Request]) -> _BatchCache:
+        config, device = self._backbone.text_config, self._backbone.device
+        head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        lengths = [r.n_cached for r in rows]
+        shape = (len(rows), config.num_key_value_heads, max(lengths), head_dim)
+        dtype = next(self._backbone.model.parameters()).dtype
+        layers = [
+            (torch.zeros(shape, device=device, dtype=dtype), torch.zeros(shape, device=device, dtype=dtype))
+            for _ in range(config.num_hidden_layers)
+        ]
+        for i, r in enumerate(rows):
+            for (k, v), (own_k, own_v) in zip(layers, r.cache or [], strict=False):
+                k[i, :, : r.n_cached], v[i, :, : r.n_cached] = own_k, own_v
+        return _BatchCache(layers, torch.tensor(lengths, device=device))
+
+    @torch.inference_mode()
+    def _decode(self) -> None:
+        """One token for every active row."""
+        assert self._cache is not None
+        device = self._backbone.device
+        ids = torch.tensor([[r.sampled[-1]] for r in self._active], device=device)
+        positions = torch.tensor([int(r.positions[0, -1]) + len(r.sampled) for r in self._active], device=device)
+        mask = self._cache.expect(1)
+        hidden = self._backbone.hidden(ids, None, positions.expand(3, -1)[..., None], mask, self._cache)
+        self._cache.lengths_B = self._cache.lengths_B + 1
+        self._pick(self._active, self._logprobs(self._active, hidden[:, 0]))
+
+    def _logprobs(self, rows: list[Request], hidden_BD: Tensor) -> Tensor:
+        temperature = torch.tensor([[r.temperature or 1.0] for r in rows], device=hidden_BD.device)
+        return self._backbone.logprobs(hidden_BD, temperature).cpu()
+
+    def _pick(self, rows: list[Request], logprobs_BV: Tensor) -> None:
+        """Draws one token per row; its own random numbers make a row independent of its neighbours."""
+        greedy = logprobs_BV.argmax(-1).tolist()
+        cumulative = logprobs_BV.exp().cumsum(-1)
+        uniform = torch.tensor([[r.draw.random()] for r in rows]) * cumulative[:, -1:]
+        drawn = torch.searchsorted(cumulative, uniform, right=True).clamp(max=logprobs_BV.shape[1] - 1)[:, 0].tolist()
+        for i, r in enumerate(rows):
+            token = greedy[i] if r.temperature == 0 else drawn[i]
+            r.sampled.append(token)
+            r.logprobs.append(float(logprobs_BV[i, token]))
+            r.done = token == self._end or len(r.sampled) >= r.max_tokens
+
+    def _retire(self) -> None:
+        """Hands finished rows back and drops rows that nobody waits for any more."""
+        gone = [i for i, r in enumerate(self._active) if r.done or r.future.cancelled()]
+        if not gone or self._cache is None:
+            return
+        for i in gone:
+            r = self._active[i]
+            if not r.future.done():
+                cut_off = r.sampled[-1] != self._end
+                r.future.set_result(
+                    Sampled(r.sampled, r.logprobs, cut_off, self._cache.row(i), int(self._cache.lengths_B[i]))
+                )
+        kept = [i for i in range(len(self._active)) if i not in set(gone)]
+        self._active = [self._active[i] for i in kept]
+        self._cache = self._cache.select(torch.tensor(kept, device=self._backbone.device)) if kept else None
+
+    def _give_up(self, error: BaseException) -> None:
+        for request in [*self._waiting, *self._active]:
+            if not request.future.done():
+                request.future.set_exception(error)
+        self._waiting, self._active, self._cache = [], [], None

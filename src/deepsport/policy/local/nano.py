@@ -1,0 +1,116 @@
+"""nano: a Qwen2.5-VL-architecture model of about 1.5 M parameters that can be trained in the arena on two CPU cores.
+
+Everything but the size is the family's own: ChatML, M-RoPE, the vision tower with its merger, the checkpoint layout. The tokenizer
+is a byte-level BPE trained on the texts it will meet, so that frequent words are one token; digits stay single, as in Qwen.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+from deepsport.config import Config
+
+CONTROL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+VISION = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")
+TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<answer>", "</answer>")
+_PIECES = r"\p{N}| ?\p{L}+|[^\s\p{L}\p{N}]+|\s+"
+"""Digits one by one; a word with the space before it; runs of punctuation; white space."""
+
+
+class NanoConfig(Config):
+    """The size of a nano."""
+
+    vocab_size: int = 768
+    """Upper bound: the tokenizer may need fewer."""
+    hidden_size: int = 128
+    n_layers: int = 4
+    n_heads: int = 4
+    intermediate_size: int = 384
+    vision_hidden_size: int = 96
+    vision_layers: int = 3
+    vision_heads: int = 3
+    max_pixels: int = 9408
+    """Frames are shrunk to at most this area: 224x126 becomes 112x56, 8 tokens."""
+
+
+def make_nano(folder: Path, texts: Iterable[str], config: NanoConfig, *, seed: int) -> None:
+    """Writes an untrained nano with its tokenizer as a checkpoint folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = train_tokenizer(texts, config.vocab_size)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    torch.manual_seed(seed)
+    model = Qwen2_5_VLForConditionalGeneration(_architecture(config, tokenizer))
+    model.save_pretrained(folder)
+    preprocessor = {
+        "min_pixels": 3136,
+        "max_pixels": config.max_pixels,
+        "patch_size": 14,
+        "temporal_patch_size": 2,
+        "merge_size": 2,
+        "image_mean": [0.48145466, 0.4578275, 0.40821073],
+        "image_std": [0.26862954, 0.26130258, 0.27577711],
+        "image_processor_type": "Qwen2VLImageProcessor",
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=2), encoding="utf-8")
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+    """A byte-level BPE with the family's control tokens; the grammar's tags are single tokens."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(_PIECES), behavior="isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    special = [AddedToken(token, special=True, normalized=False) for token in CONTROL + VISION]
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size - len(TAGS),
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in TAGS])
+    return tokenizer
+
+
+def _architecture(config: NanoConfig, tokenizer: Tokenizer) -> Qwen2_5_VLConfig:
+    ids = {token: tokenizer.token_to_id(token) for token in CONTROL + VISION}
+    head_dim = config.hidden_size // config.n_heads
+    third = head_dim // 6
+    return Qwen2_5_VLConfig(
+        text_config={
+            "vocab_size": tokenizer.get_vocab_size(),
+            "hidden_size": config.hidden_size,
+            "intermediate_size": config.intermediate_size,
+            "num_hidden_layers": config.n_layers,
+            "num_attention_heads": config.n_heads,
+            "num_key_value_heads": config.n_heads,
+            "max_position_embeddings": 4096,
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 10000.0,
+                "mrope_section": [head_dim // 2 - 2 * third, third, third],
+            },
+            "bos_token_id": ids["<|endoftext|>"],
+            "eos_token_id": ids["<|im_end|>"],
+            "pad_token_id": ids["<|endoftext|>"],
+            "tie_word_embeddings": True,
+        },
+        vision_config={
+            "depth": config.vision_layers,
+            "hidden_size": config.vision_hidden_size,
+            "intermediate_size": 2 * config.vision_hidden_size,
+            "num_heads": config.vision_heads,
+            "out_hidden_size": config.hidden_size,
+            "fullatt_block_indexes": list(range(config.vision_layers)),
+        },
+        image_token_id=ids["<|image_pad|>"],
+        video_token_id=ids["<|video_pad|>"],
+        vision_start_token_id=ids["<|vision_start|>"],
+        vision_end_token_id=ids["<|vision_end|>"],
+        tie_word_embeddings=True,
+    )

@@ -1,0 +1,151 @@
+"""A policy whose weights are here: a Qwen2.5-VL or Qwen3-VL checkpoint, or nano.
+
+Token in, token out: a session keeps the ids it was shown and the ids it sampled, with their log-probabilities, and that record is
+what training reads. A frame's embedding is computed once per set of weights and shared by all conversations.
+"""
+
+import asyncio
+import random
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from deepsport.errors import ContextOverflow, PolicyError
+from deepsport.policy.base import Image, Message, Policy, Reply, Sampling, Session
+from deepsport.policy.local.backbone import Backbone
+from deepsport.policy.local.chat import Chat, TokenLog, mrope_positions
+from deepsport.policy.local.engine import Engine, LayerCache, Request
+from deepsport.policy.local.preprocess import Preprocessor
+from deepsport.records import TokenRecord
+
+
+class FrameFeatures:
+    """Frame embeddings [n_tokens, K, D] of one set of weights, least recently used dropped first."""
+
+    def __init__(self, backbone: Backbone, preprocessor: Preprocessor, max_frames: int = 4096) -> None:
+        self._backbone = backbone
+        self._preprocessor = preprocessor
+        self._max_frames = max_frames
+        self._kept: OrderedDict[tuple[str, int], Tensor] = OrderedDict()
+
+    @torch.inference_mode()
+    def __call__(self, images: Sequence[Image]) -> list[Tensor]:
+        """The embeddings of images, computing those not known yet in one pass. Raises PolicyError on an impossible size."""
+        wanted = {(image.frame.video, image.frame.index): image for image in images}
+        unknown = {key: image for key, image in wanted.items() if key not in self._kept}
+        if unknown:
+            try:
+                patches, grids = zip(*(self._preprocessor.patches(image.pixels) for image in unknown.values()), strict=True)
+            except ValueError as error:
+                raise PolicyError(str(error)) from error
+            self._kept.update(zip(unknown, self._backbone.features(patches, grids), strict=True))
+        found = [self._kept[image.frame.video, image.frame.index] for image in images]
+        for key in wanted:
+            self._kept.move_to_end(key)
+        while len(self._kept) > max(self._max_frames, len(wanted)):
+            self._kept.popitem(last=False)
+        return found
+
+    def forget(self) -> None:
+        """Drops everything: the vision tower's weights have changed, or videos have."""
+        self._kept.clear()
+
+
+class LocalPolicy:
+    """A model in this process."""
+
+    def __init__(
+        self, name: str, backbone: Backbone, chat: Chat, preprocessor: Preprocessor, *, context: int, brief: bool, arena_only: bool
+    ) -> None:
+        self.name = name
+        self.backbone = backbone
+        self.chat = chat
+        self.preprocessor = preprocessor
+        self.context = context
+        """Longest conversation in tokens."""
+        self.brief = brief
+        """Trained on the brief prompt."""
+        self.arena_only = arena_only
+        """Knows only the arena."""
+        self.features = FrameFeatures(backbone, preprocessor)
+        self.engine = Engine(backbone, chat.end)
+
+    def session(self, sampling: Sampling) -> Session:
+        """Opens a conversation."""
+        return LocalSession(self, sampling)
+
+
+class LocalSession:
+    """One conversation with its token record and key-value cache."""
+
+    def __init__(self, policy: LocalPolicy, sampling: Sampling) -> None:
+        self._policy = policy
+        self._sampling = sampling
+        self._log = TokenLog()
+        self._cache: LayerCache | None = None
+        self._n_cached = 0
+        self._draw = random.Random(sampling.seed)
+
+    async def reply(self, messages: Sequence[Message]) -> Reply:
+        """Prefills what is new and samples until the end token. Raises ContextOverflow."""
+        policy = self._policy
+        images = policy.chat.add_messages(self._log, messages)
+        n_prompt = len(self._log.ids)
+        room = policy.context - n_prompt
+        if room < 1:
+            raise ContextOverflow(f"the conversation has {n_prompt} tokens, the context of {policy.name} holds {policy.context}")
+        features = policy.features(images)
+        positions = mrope_positions(n_prompt, self._log.slots, policy.backbone.merge_size)
+        request = Request(
+            ids=self._log.ids[self._n_cached :],
+            positions=torch.from_numpy(positions[:, self._n_cached :]),
+            features=torch.cat(features) if features else None,
+            key=(tuple(self._log.ids), tuple((slot.frame.video, slot.frame.index) for slot in self._log.slots)),
+            cache=self._cache,
+            n_cached=self._n_cached,
+            temperature=self._sampling.temperature,
+            max_tokens=min(self._sampling.max_tokens, room),
+            draw=self._draw,
+            future=asyncio.get_running_loop().create_future(),
+        )
+        sampled = await policy.engine.sample(request)
+        self._cache, self._n_cached = sampled.cache, sampled.n_cached
+        self._log.add(sampled.ids, sampled.logprobs)
+        text = policy.chat.decode(sampled.ids)
+        return Reply(text=text, cut_off=sampled.cut_off, prompt_tokens=n_prompt, reply_tokens=len(sampled.ids))
+
+    def tokens(self) -> TokenRecord:
+        """The conversation so far."""
+        return self._log.record()
+
+
+class Recorded:
+    """Another policy's conversation, written down in a local policy's tokens: what SFT learns from a teacher."""
+
+    def __init__(self, teacher: Policy, chat: Chat) -> None:
+        self.name = teacher.name
+        self._teacher = teacher
+        self._chat = chat
+
+    def session(self, sampling: Sampling) -> Session:
+        """Opens a conversation with the teacher."""
+        return _RecordedSession(self._teacher.session(sampling), self._chat)
+
+
+class _RecordedSession:
+    def __init__(self, session: Session, chat: Chat) -> None:
+        self._session = session
+        self._chat = chat
+        self._log = TokenLog()
+
+    async def reply(self, messages: Sequence[Message]) -> Reply:
+        self._chat.add_messages(self._log, messages)
+        reply = await self._session.reply(messages)
+        ids = self._chat.encode_reply(reply.text)
+        self._log.add(ids, [0.0] * len(ids))
+        return reply
+
+    def tokens(self) -> TokenRecord:
+        return self._log.record()

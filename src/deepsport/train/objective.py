@@ -1,0 +1,59 @@
+"""The GRPO objective as pure functions of tensors.
+
+    A_pg   = r_pg - mean_g r_pg                    (optionally / std_g: the original GRPO, arXiv 2402.03300)
+    ratio  = exp(logp - logp_old)
+    loss_t = -min(ratio A, clip(ratio, 1 - low, 1 + high) A)     clip-higher: high > low (DAPO, arXiv 2503.14476)
+
+The baseline is the mean alone by default (Dr. GRPO, arXiv 2503.20783): dividing by a group's standard deviation blows a spread of
+0.03 in a group where nobody is right up to the size of a real success. P questions, G episodes of a group, S sampled tokens, B
+episodes of the batch.
+"""
+
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+
+class Aggregation(StrEnum):
+    """What counts equally in the mean loss."""
+
+    TOKEN = "token"
+    """Every sampled token of the batch (DAPO)."""
+    SEQUENCE = "sequence"
+    """Every episode, its tokens averaged first (GRPO)."""
+
+
+def advantages(rewards_PG: Tensor, *, divide_by_std: bool = False) -> Tensor:
+    """[P, G] reward over the group's mean. A group of one, or without spread, has advantage 0."""
+    centred = rewards_PG - rewards_PG.mean(dim=1, keepdim=True)
+    if not divide_by_std or rewards_PG.shape[1] < 2:
+        return centred
+    return centred / (rewards_PG.std(dim=1, keepdim=True) + 1e-6)
+
+
+def has_spread(values_PG: Tensor) -> Tensor:
+    """[P] whether the episodes of a group differ: only then does the group teach."""
+    return values_PG.amax(dim=1) - values_PG.amin(dim=1) > 1e-6
+
+
+def clipped_loss(logprobs_S: Tensor, old_logprobs_S: Tensor, advantages_S: Tensor, *, clip_low: float, clip_high: float) -> Tensor:
+    """[S] the clipped policy-gradient loss of each sampled token. Both clips infinite: REINFORCE with baseline."""
+    ratio_S = torch.exp(logprobs_S - old_logprobs_S)
+    clipped_S = ratio_S.clamp(1 - clip_low, 1 + clip_high)
+    return -torch.minimum(ratio_S * advantages_S, clipped_S * advantages_S)
+
+
+def kl_penalty(logprobs_S: Tensor, reference_S: Tensor) -> Tensor:
+    """[S] estimate of KL(policy || reference) at the sampled tokens, never negative (Schulman's k3)."""
+    difference_S = reference_S - logprobs_S
+    return torch.exp(difference_S) - difference_S - 1
+
+
+def token_weights(rows_S: Tensor, n_rows: int, how: Aggregation) -> Tensor:
+    """[S] weights that sum to 1: what each token's loss counts in the mean over a batch."""
+    if how is Aggregation.TOKEN:
+        return torch.full(rows_S.shape, 1.0 / max(1, len(rows_S)), device=rows_S.device)
+    lengths_B = torch.bincount(rows_S, minlength=n_rows)
+    n_speaking = (lengths_B > 0).sum()
+    return 1.0 / (lengths_B[rows_S] * n_speaking)
