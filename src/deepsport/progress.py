@@ -87,20 +87,24 @@ def _rate(per_second: float) -> str:
 
 @contextmanager
 def _lines(state: _State, stream: TextIO) -> Generator[Tick]:
-    """Plain lines; the last one is always printed, also after a fault, so that a log says how far a stage came."""
-    printed = state.started
+    """Plain lines; the last state is always printed, also after a fault, so that a log says how far a stage came."""
+    printed_at, printed_done = state.started, -1
+
+    def show() -> None:
+        nonlocal printed_at, printed_done
+        printed_at, printed_done = state.clock(), state.done
+        print(state.line(), file=stream, flush=True)
 
     def tick(n: int = 1, *, extra: str = "") -> None:
-        nonlocal printed
         state.advance(n, extra)
-        if state.clock() - printed >= EVERY_S:
-            printed = state.clock()
-            print(state.line(), file=stream, flush=True)
+        if state.clock() - printed_at >= EVERY_S:
+            show()
 
     try:
         yield tick
     finally:
-        print(state.line(), file=stream, flush=True)
+        if printed_done != state.done:
+            show()
 
 
 @contextmanager
