@@ -1,0 +1,221 @@
+"""OpenAIPolicy: conversations with a model behind an OpenAI-compatible address.
+
+One attempt is one request; the number of requests in flight is bounded over all conversations, and a conversation that waits
+to ask again holds no place. Conversations share nothing else. The client is opened when it is first needed, one per event loop,
+because its connections belong to the loop. The key is sent and nothing more: it is in no record, no log line and no error.
+"""
+
+import asyncio
+import logging
+import os
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from deepsport.errors import BadConfig, ContextOverflow, PolicyError
+from deepsport.policy.base import Message, Reply, Sampling, Session
+from deepsport.policy.openai.failure import Backoff, Failure, status_failure
+from deepsport.policy.openai.reading import Said, read
+from deepsport.policy.openai.wire import CHOOSE_FRAMES, ImageEncoding, Json, chat_message, tool_result
+from deepsport.records import TokenRecord
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+_LOG = logging.getLogger(__name__)
+_NO_KEY = "none"
+"""Sent where no key is known: local servers ask for none, but the client insists on one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The open client of one event loop."""
+
+    loop: asyncio.AbstractEventLoop
+    client: "AsyncOpenAI"
+    free: asyncio.Semaphore
+
+
+@dataclass(slots=True)
+class OpenAIPolicy:
+    """A model behind an OpenAI-compatible address.
+
+    Raises BadConfig for an address or a key that cannot be used."""
+
+    model: str
+    base_url: str
+    """Usually ends in /v1."""
+    api_key: str | None = field(default=None, repr=False)
+    """None reads OPENAI_API_KEY; where that is unset too, no real key is sent."""
+    native_tools: bool = False
+    """Offer `choose_frames` as a function instead of in the prompt alone."""
+    max_concurrent: int = 32
+    timeout_s: float = 120.0
+    """Of one attempt, from sending to the last byte."""
+    max_retries: int = 4
+    image_format: Literal["jpeg", "png"] = "jpeg"
+    jpeg_quality: int = 90
+    max_side_px: int | None = 768
+    """Larger frames are shrunk until their longer side fits; None sends them as they are."""
+    extra_body: Mapping[str, object] = field(default_factory=dict[str, object])
+    """Further fields of every request, such as vLLM's `chat_template_kwargs`."""
+    backoff: Backoff = field(default_factory=Backoff)
+    now_s: Callable[[], float] = time.time
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    chance: Callable[[], float] = random.random
+    """Jitter, in [0, 1)."""
+    _line: _Line | None = field(default=None, init=False, repr=False)
+    _without: set[str] = field(default_factory=set[str], init=False, repr=False)
+    """Optional request fields that this endpoint has refused."""
+
+    def __post_init__(self) -> None:
+        self.api_key = _sound_key(self.api_key or os.environ.get("OPENAI_API_KEY") or _NO_KEY)
+        self._require_address()
+
+    def _require_address(self) -> None:
+        if not _is_address(self.base_url):
+            raise BadConfig(f"{self._place!r} is not the address of an endpoint. Write it like http://localhost:8000/v1.")
+
+    @property
+    def name(self) -> str:
+        """The model's name; the address stays out of the records."""
+        return self.model
+
+    def session(self, sampling: Sampling) -> Session:
+        """Opens a conversation."""
+        return _Conversation(self, sampling)
+
+    async def aclose(self) -> None:
+        """Closes the connections of the running event loop; a later reply opens new ones."""
+        line, self._line = self._line, None
+        if line is not None and line.loop is asyncio.get_running_loop():
+            await line.client.close()
+
+    async def complete(self, messages: Sequence[Json], sampling: Sampling) -> Said:
+        """One completion, asked for again after transient failures.
+
+        Raises ContextOverflow or PolicyError."""
+        waited_s, attempt = 0.0, 0
+        while True:
+            outcome = await self._attempt(self._request(messages, sampling))
+            if isinstance(outcome, Said):
+                return outcome
+            if self._does_without(outcome.refused_field):
+                continue
+            wait_s = self.backoff.wait_s(outcome, attempt, self.chance())
+            if not outcome.transient or attempt >= self.max_retries or waited_s + wait_s > self.backoff.budget_s:
+                raise self._error(outcome, attempt + 1)
+            await self.sleep(wait_s)
+            waited_s, attempt = waited_s + wait_s, attempt + 1
+
+    async def _attempt(self, request: Json) -> Said | Failure:
+        import openai
+
+        line = self._open_line()
+        try:
+            async with line.free, asyncio.timeout(self.timeout_s):
+                return read(await line.client.post("/chat/completions", cast_to=str, body=request))
+        except (openai.APITimeoutError, TimeoutError):
+            return Failure(f"no reply within {self.timeout_s:g} s", "Raise timeout_s, or lower max_concurrent.", transient=True)
+        except openai.APIConnectionError as error:
+            cause = error.__cause__
+            what = f"no connection ({type(cause).__name__}: {cause})"
+            return Failure(what, "Check that the server runs and that the address is right.", transient=True)
+        except openai.APIStatusError as error:
+            return status_failure(error.status_code, error.body, error.response.headers, self.now_s())
+
+    def _open_line(self) -> _Line:
+        loop = asyncio.get_running_loop()
+        if self._line is None or self._line.loop is not loop:
+            from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
+            http = DefaultAsyncHttpxClient(timeout=self.timeout_s, follow_redirects=False)  # frames go to the named address only
+            client = AsyncOpenAI(api_key=self.api_key, base_url=self.base_url, max_retries=0, http_client=http)
+            self._line = _Line(loop, client, asyncio.Semaphore(self.max_concurrent))
+        return self._line
+
+    def _request(self, messages: Sequence[Json], sampling: Sampling) -> Json:
+        """The body of a request, without what this endpoint has refused before."""
+        tools: Json = {"tools": [CHOOSE_FRAMES], "parallel_tool_calls": False} if self.native_tools else {}
+        request: Json = {"model": self.model, "messages": list(messages), "temperature": sampling.temperature, **tools}
+        request |= {"max_tokens": sampling.max_tokens, "seed": sampling.seed}
+        if "max_tokens" in self._without:
+            request["max_completion_tokens"] = sampling.max_tokens  # the name that reasoning models of OpenAI ask for
+        return {key: value for key, value in (request | dict(self.extra_body)).items() if key not in self._without}
+
+    def _does_without(self, refused_field: str | None) -> bool:
+        """Leaves a refused field out from now on; False if there is nothing to leave out or that was tried."""
+        if refused_field is None or refused_field in self._without:
+            return False
+        self._without.add(refused_field)
+        if refused_field == "seed":
+            _LOG.warning("%s takes no seed: its replies cannot be repeated.", self.model)
+        return True
+
+    def _error(self, failure: Failure, attempts: int) -> PolicyError:
+        tries = f" (tried {attempts} times)" if attempts > 1 else ""
+        text = f"{self.model} at {self._place}: {failure.what}{tries}. {failure.fix}"
+        return (ContextOverflow if failure.overflow else PolicyError)(self._without_key(text))
+
+    def _without_key(self, text: str) -> str:
+        """Some servers quote the key they refuse. A key shorter than 8 characters is a placeholder and a word like any other."""
+        key = self.api_key or ""
+        return text.replace(key, "[key]") if len(key) >= 8 else text
+
+    @property
+    def _place(self) -> str:
+        """The address without the user, password and query that it may hold."""
+        address, _, _ = self.base_url.partition("?")
+        scheme, mark, rest = address.rpartition("://")
+        return scheme + mark + rest.rpartition("@")[2]
+
+
+def _is_address(base_url: str) -> bool:
+    try:
+        parts = urlsplit(base_url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return sound and base_url.isprintable() and " " not in base_url
+
+
+def _sound_key(key: str) -> str:
+    """The key, if it can stand in an HTTP header. Otherwise the HTTP library would quote it in its error."""
+    key = key.strip()
+    if not key.isascii() or not key.isprintable():
+        raise BadConfig("the API key holds characters that no key has (a line break, a quote sign?). Copy it again.")
+    return key
+
+
+@dataclass(slots=True)
+class _Conversation:
+    policy: OpenAIPolicy
+    sampling: Sampling
+    history: list[Json] = field(default_factory=list[Json])
+    open_calls: tuple[str, ...] = ()
+    """Ids of native calls that wait for their result."""
+
+    async def reply(self, messages: Sequence[Message]) -> Reply:
+        """Answers; after an error the conversation stands as before, so the same messages can be sent again.
+
+        Raises ContextOverflow or PolicyError."""
+        asked = [*self.history, *await asyncio.to_thread(self._sent, messages)]
+        said = await self.policy.complete(asked, self.sampling)
+        self.history, self.open_calls = [*asked, said.echo], said.call_ids
+        return Reply(text=said.text, cut_off=said.cut_off, prompt_tokens=said.prompt_tokens, reply_tokens=said.reply_tokens)
+
+    def _sent(self, messages: Sequence[Message]) -> list[Json]:
+        """The new messages as JSON; the first of them closes a native call. Runs in a thread: images take CPU time."""
+        encoding = ImageEncoding(
+            format=self.policy.image_format, quality=self.policy.jpeg_quality, max_side_px=self.policy.max_side_px
+        )
+        n_results = 1 if self.open_calls else 0
+        results = [part for message in messages[:n_results] for part in tool_result(message, self.open_calls, encoding)]
+        return results + [chat_message(message, encoding) for message in messages[n_results:]]
+
+    def tokens(self) -> TokenRecord | None:
+        """None: an endpoint tells texts, not tokens. Records of such episodes carry no tokens and cannot be trained on."""
+        return None
