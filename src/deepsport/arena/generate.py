@@ -1,0 +1,150 @@
+"""Makes a set: clips, questions and truths in one folder, the same for the same seed and dials.
+
+    set.json         what the set was made with; another seed, sport list or dial makes the clips anew
+    clips/<id>.mp4   finished clips are kept when the set is made again
+    questions.jsonl  records.Question
+    truth.jsonl      arena.truth.ClipTruth
+
+Sets with different seeds have no clip in common, so a held-out set is a set with another seed.
+"""
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from deepsport.arena.encode import write_clip
+from deepsport.arena.questions import ask
+from deepsport.arena.render import frames
+from deepsport.arena.script import Dials, write_script
+from deepsport.arena.sports import SPORTS
+from deepsport.arena.truth import ClipTruth
+from deepsport.errors import BadConfig, BadRecord
+from deepsport.records import Question, Record
+
+RENDERING = 1
+"""Raised whenever the same script would be drawn, asked about or encoded differently."""
+
+COMMENT = "deepsport-arena/1"
+"""How the container comment of every arena clip begins."""
+
+
+class SetRecipe(Record):
+    """What a set was made with."""
+
+    rendering: int = RENDERING
+    seed: int
+    sports: tuple[str, ...]
+    dials: Dials
+
+
+def make_set(
+    folder: Path,
+    *,
+    n_clips: int,
+    seed: int,
+    sports: Sequence[str] | None = None,
+    dials: Dials | None = None,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Question]:
+    """Renders what is missing of a set, and returns its questions; `progress` is told (clips done, clips in all).
+
+    Sports take turns. Raises BadConfig for an unknown sport."""
+    recipe = SetRecipe(seed=seed, sports=_known(sports), dials=dials or Dials())
+    truths = [write_script(SPORTS[name], seed, number, recipe.dials) for name, number in _turns(recipe.sports, n_clips)]
+    questions = [q for t, (_, number) in zip(truths, _turns(recipe.sports, n_clips), strict=True) for q in ask(t, number)]
+    _prepare(folder, recipe)
+    missing = [truth for truth in truths if not (folder / truth.video).exists()]
+    _render(folder, missing, workers, n_clips, progress)
+    _write_lines(folder / "truth.jsonl", truths)
+    _write_lines(folder / "questions.jsonl", questions)
+    return questions
+
+
+def render_clip(folder: Path, truth: ClipTruth) -> Path:
+    """Renders one clip into the folder of its set; returns its path."""
+    path, event = folder / truth.video, truth.events[0]
+    comment = f"{COMMENT} sport={truth.sport} seed={truth.seed}"
+    write_clip(path, frames(truth), cuts=(event.first_index, event.last_index + 1), comment=comment)
+    return path
+
+
+def load_truths(folder: Path) -> dict[str, ClipTruth]:
+    """The truths of a set, by the path of the clip as it stands in its questions. Raises BadRecord."""
+    path = folder / "truth.jsonl"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise BadRecord(f"{folder} holds no arena set: truth.jsonl is missing. Make it with `deepsport arena render`.") from None
+    truths = (_read_truth(path, number, line) for number, line in enumerate(lines, 1))
+    return {truth.video: truth for truth in truths}
+
+
+def _read_truth(path: Path, number: int, line: str) -> ClipTruth:
+    try:
+        return ClipTruth.model_validate_json(line)
+    except ValidationError as error:
+        reason = f"not a clip's truth ({error.error_count()} errors)"
+        raise BadRecord(f"{path}, line {number}: {reason}. Make the set again with `deepsport arena render`.") from None
+
+
+def _known(sports: Sequence[str] | None) -> tuple[str, ...]:
+    names = tuple(sports) if sports is not None else tuple(SPORTS)
+    if unknown := [name for name in names if name not in SPORTS]:
+        raise BadConfig(f"the arena has no sport {unknown[0]!r}; it has {', '.join(SPORTS)}")
+    if not names or len(set(names)) != len(names):
+        raise BadConfig(f"an arena set needs at least one sport, each once, not {list(names)}")
+    return names
+
+
+def _turns(sports: Sequence[str], n_clips: int) -> Iterator[tuple[str, int]]:
+    """(sport, number of the clip within its sport), sports taking turns."""
+    for place in range(n_clips):
+        number, turn = divmod(place, len(sports))
+        yield sports[turn], number
+
+
+def _prepare(folder: Path, recipe: SetRecipe) -> None:
+    """Makes the folder; throws away clips that another recipe made."""
+    (folder / "clips").mkdir(parents=True, exist_ok=True)
+    stamp = folder / "set.json"
+    text = json.dumps(recipe.model_dump(mode="json"), indent=1) + "\n"
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != text:
+        for stale in (folder / "clips").glob("*.mp4"):
+            stale.unlink()
+        _write_text(stamp, text)
+
+
+def _render(
+    folder: Path, truths: Sequence[ClipTruth], workers: int, n_clips: int, progress: Callable[[int, int], None] | None
+) -> None:
+    finished = n_clips - len(truths)
+    for n_new, _ in enumerate(_rendering(folder, truths, workers)):
+        if progress:
+            progress(finished + n_new, n_clips)
+
+
+def _rendering(folder: Path, truths: Sequence[ClipTruth], workers: int) -> Iterator[Path | None]:
+    """Yields once before the first clip and once after each."""
+    yield None
+    if workers == 1 or len(truths) < 2:
+        yield from (render_clip(folder, truth) for truth in truths)
+        return
+    # spawned, not forked: the caller may hold threads (torch, an event loop)
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(render_clip, [folder] * len(truths), truths, chunksize=4)
+
+
+def _write_lines(path: Path, records: Sequence[Record]) -> None:
+    _write_text(path, "".join(record.model_dump_json() + "\n" for record in records))
+
+
+def _write_text(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

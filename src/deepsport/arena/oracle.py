@@ -1,0 +1,115 @@
+"""A teacher that knows the arena: it reads the frames it is shown without error, and acts as one should.
+
+It is handed truths only to *see* with: from the truth of a clip it takes the facts of the very frames in its messages, and
+reasons from those alone. An event between two sparse frames it has not seen, so it asks for the gap in which the board changes,
+and zooms on until a frame shows it. Without the tool it guesses, and says so. Its thoughts use the words of `perception`.
+"""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import PurePath
+
+from deepsport.agent.grammar import TOOL_NAME, write_answer, write_call
+from deepsport.arena.perception import Sight, look, say_digits, say_event, say_score, say_sport
+from deepsport.arena.questions import Topic, topic_of
+from deepsport.arena.truth import ClipTruth, Event
+from deepsport.errors import PolicyError
+from deepsport.policy.base import Image, Message, Reply, Sampling
+from deepsport.records import Choice, Question, TokenRecord
+
+
+class Oracle:
+    """The teacher, as a Policy."""
+
+    name = "arena-oracle"
+
+    def __init__(self, truths: Mapping[str, ClipTruth], questions: Iterable[Question]) -> None:
+        """Knows the clips of `truths` (see `generate.load_truths`) and recognises `questions` by clip and text."""
+        self._truths = {PurePath(truth.video).stem: truth for truth in truths.values()}
+        self._questions = {(PurePath(question.video).stem, question.text): question for question in questions}
+
+    def session(self, sampling: Sampling) -> "OracleSession":
+        """Opens a conversation; the seed is that of its guesses."""
+        return OracleSession(self, sampling.seed)
+
+    def truth(self, clip: str) -> ClipTruth:
+        """The truth of a clip. Raises PolicyError for a clip that is not of the arena."""
+        if clip not in self._truths:
+            raise PolicyError(f"the oracle does not know the clip {clip!r}: it knows {len(self._truths)} arena clips")
+        return self._truths[clip]
+
+    def question(self, clip: str, messages: Sequence[Message]) -> Question:
+        """The question that the messages ask about a clip. Raises PolicyError if there is none."""
+        said = "\n".join(part for message in messages for part in message.parts if isinstance(part, str))
+        asked = [q for (of_clip, text), q in self._questions.items() if of_clip == clip and text in said]
+        if len(asked) != 1:
+            raise PolicyError(f"the oracle recognises {len(asked)} questions about {clip!r} in the prompt, not one")
+        return asked[0]
+
+
+class OracleSession:
+    """One conversation with the oracle."""
+
+    def __init__(self, oracle: Oracle, seed: int) -> None:
+        """Starts having seen nothing."""
+        self._oracle = oracle
+        self._seed = seed
+        self._question: Question | None = None
+        self._seen: dict[int, Sight] = {}
+        self._may_look = False
+
+    async def reply(self, messages: Sequence[Message]) -> Reply:
+        """Looks at the new frames and acts. Raises PolicyError for a clip or question that is not of the arena."""
+        shown = [part.frame for message in messages for part in message.parts if isinstance(part, Image)]
+        if self._question is None:
+            if not shown:
+                raise PolicyError("the oracle was shown no frame")
+            self._question = self._oracle.question(PurePath(shown[0].video).stem, messages)
+            self._may_look = any(TOOL_NAME in part for message in messages for part in message.parts if isinstance(part, str))
+        for frame in shown:
+            self._seen[frame.index] = look(self._oracle.truth(PurePath(frame.video).stem), frame.index)
+        return Reply(text=self._act(self._question, news=bool(shown)))
+
+    def tokens(self) -> TokenRecord | None:
+        """The oracle speaks in text only."""
+        return None
+
+    def _act(self, question: Question, news: bool) -> str:
+        sights = [self._seen[index] for index in sorted(self._seen)]
+        topic = topic_of(question)
+        if topic is Topic.SPORT:
+            return write_answer(f"frame {sights[0].index} shows {say_sport(sights[0].sport)}.", say_sport(sights[0].sport))
+        if topic is Topic.SCORE:
+            return write_answer(f"frame {sights[-1].index} shows {say_score(sights[-1])}.", say_digits(sights[-1].score))
+        for sight in sights:
+            if sight.event:
+                return write_answer(f"frame {sight.index}: {say_event(sight.event)}.", _read_off(topic, sight.event))
+        return self._zoom_or_guess(question, sights, news)
+
+    def _zoom_or_guess(self, question: Question, sights: Sequence[Sight], news: bool) -> str:
+        before, after = _change(sights)
+        thought = f"{say_score(before)} at frame {before.index}, {say_digits(after.score)} at frame {after.index}"
+        if self._may_look and news and after.index - before.index > 1:
+            return write_call(f"{thought}.", before.index, after.index)
+        assert isinstance(question.gold, Choice)
+        guess = random.Random(f"{question.id}/{self._seed}").choice(question.gold.options)
+        return write_answer(f"{thought}, event not seen.", guess)
+
+
+def _change(sights: Sequence[Sight]) -> tuple[Sight, Sight]:
+    """The two consecutive sights between which the board changes; the first and last if it never does."""
+    for before, after in pairwise(sights):
+        if before.score != after.score:
+            return before, after
+    return sights[0], sights[-1]
+
+
+def _read_off(topic: Topic, event: Event) -> str:
+    match topic:
+        case Topic.KIND:
+            return event.kind
+        case Topic.ACTOR:
+            return event.actor
+        case _:
+            return event.ruling
