@@ -5,8 +5,10 @@ some streams (field-coded pictures, packed B-frames) do not hold one frame per p
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 
@@ -66,7 +68,7 @@ def _judge(sent: list[int | None], frames: list[VideoFrame], lead: int) -> Head:
 def _orientation(frame: VideoFrame) -> Orientation:
     """How the display matrix turns the stored picture; upright if there is none."""
     try:
-        matrix = frame.side_data[SideDataType.DISPLAYMATRIX]
+        matrix = cast(SideDataContainer, frame.side_data)[SideDataType.DISPLAYMATRIX]
     except KeyError:
         return UPRIGHT
     a, b, _, c, d, *_ = (int(value) for value in np.frombuffer(bytes(matrix), dtype=np.int32))

@@ -1,47 +1,81 @@
-"""Frames of many videos, for many callers.
+"""Frames of many videos, for many callers and any thread.
 
-Open decoders are kept, the least recently used one is closed first. Calls are safe from any thread; two calls for the same file wait
-for each other, calls for different files do not.
+Decoders stay open. Files nobody vouches for (`trusted=False`) are probed and decoded in a process of their own, with limits on
+time and memory. A file that is replaced after it was first asked for is refused, since frame indices taken from the old one mean
+nothing in the new one; asking for its `info` starts over.
 """
 
 import threading
-from collections import OrderedDict
 from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol, Self
 
-from deepsport.video.decode import Decoder, Pixels
+from deepsport.errors import BadVideo
+from deepsport.video.cache import DecoderCache
+from deepsport.video.container import Stamp, stamp_of
+from deepsport.video.pixels import Pixels
 from deepsport.video.probe import VideoInfo
+from deepsport.video.remote import RemoteDecoders
+
+__all__ = ["FrameSource", "Pixels", "VideoInfo"]
+
+
+class Decoders(Protocol):
+    """Decoders in this process or in another one."""
+
+    def info(self, path: str, stamp: Stamp) -> VideoInfo: ...
+
+    def frames(self, path: str, stamp: Stamp, indices: Sequence[int]) -> list[Pixels]: ...
+
+    def times(self, path: str, stamp: Stamp, indices: Sequence[int]) -> list[float]: ...
+
+    def close(self) -> None: ...
 
 
 class FrameSource:
     """Where frames come from."""
 
-    def __init__(self, *, trusted: bool = True, max_open: int = 32) -> None:
-        self._max_open = max_open
+    def __init__(
+        self, *, trusted: bool = True, max_open: int = 32, time_limit_s: float = 30.0, memory_limit_mb: int = 1024
+    ) -> None:
+        """`max_open` decoders are kept if the files are trusted; the limits are those of one request and of the worker process
+        if they are not."""
         self._lock = threading.Lock()
-        self._open: OrderedDict[str, Decoder] = OrderedDict()
+        self._stamps: dict[str, Stamp] = {}
+        self.decoders: Decoders = (
+            DecoderCache(max_open) if trusted else RemoteDecoders(time_limit_s=time_limit_s, memory_limit_mb=memory_limit_mb)
+        )
 
     def info(self, path: str) -> VideoInfo:
+        """The facts about the file as it is now. Raises BadVideo."""
+        stamp = stamp_of(path)
         with self._lock:
-            return self._decoder(path).info
+            self._stamps[path] = stamp
+        return self.decoders.info(path, stamp)
 
     def frames(self, path: str, indices: Sequence[int]) -> list[Pixels]:
-        with self._lock:
-            return self._decoder(path).frames(indices)
+        """RGB pictures, [height, width, 3] each, in the order asked. Raises BadVideo."""
+        return self.decoders.frames(path, self._same(path), indices)
 
     def times(self, path: str, indices: Sequence[int]) -> list[float]:
-        with self._lock:
-            decoder = self._decoder(path)
-            return [decoder.time_s(index) for index in indices]
+        """Seconds from the first frame, in the order asked. Raises BadVideo."""
+        return self.decoders.times(path, self._same(path), indices)
 
     def close(self) -> None:
-        with self._lock:
-            while self._open:
-                self._open.popitem()[1].close()
+        """Closes all files and ends the worker."""
+        self.decoders.close()
 
-    def _decoder(self, path: str) -> Decoder:
-        if path not in self._open:
-            self._open[path] = Decoder(path)
-            while len(self._open) > self._max_open:
-                self._open.popitem(last=False)[1].close()
-        self._open.move_to_end(path)
-        return self._open[path]
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _same(self, path: str) -> Stamp:
+        """The stamp of the file, if it is still the file first asked for. Raises BadVideo."""
+        stamp = stamp_of(path)
+        with self._lock:
+            known = self._stamps.setdefault(path, stamp)
+        if stamp != known:
+            raise BadVideo(f"{path} was replaced after it was probed. Probe it again; frame indices may have changed.")
+        return stamp
