@@ -36,8 +36,8 @@ class Kit:
     socks: Color
     skin: Color
     hair: Color
-    bare_arms: bool = False
-    """No sleeves."""
+    bare: bool = False
+    """Bare arms and feet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +92,13 @@ def _leg(canvas: Canvas, leg: tuple[Point, Point, Point], height: float, kit: Ki
     hip, knee, foot = leg
     canvas.limb((knee, foot), 0.1 * height, kit.socks)
     canvas.limb((hip, knee), 0.12 * height, kit.shorts)
-    canvas.disc(foot, 0.06 * height, INK)
+    canvas.disc(foot, 0.06 * height, kit.skin if kit.bare else INK)
 
 
 def _arm(canvas: Canvas, arm: tuple[Point, Point, Point], height: float, kit: Kit) -> None:
     shoulder, elbow, hand = arm
     canvas.limb((elbow, hand), 0.08 * height, kit.skin)
-    canvas.limb((shoulder, elbow), 0.09 * height, kit.skin if kit.bare_arms else kit.shirt)
+    canvas.limb((shoulder, elbow), 0.09 * height, kit.skin if kit.bare else kit.shirt)
 
 
 def _face(canvas: Canvas, head: Point, neck: Point, height: float, kit: Kit) -> None:

@@ -1,4 +1,4 @@
-"""Contact sheets: what every kind of event looks like, with the play before and after it."""
+"""Pictures of the arena: what every kind of event looks like, with the play before and after it."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,27 @@ from deepsport.arena.script import Dials, write_script
 from deepsport.arena.sports import SPORTS
 from deepsport.arena.truth import ClipTruth
 
+Cell = tuple[Image.Image, str]
+
 
 def contact_sheet(
     sports: Sequence[str] | None = None, *, seed: int = 0, size_wh: tuple[int, int] = (WIDTH, HEIGHT), captions: bool = True
 ) -> Image.Image:
     """One row per sport and kind: before, three frames of the event, after; each with what it shows written under it."""
-    rows = [_row(clip) for name in sports or tuple(SPORTS) for clip in _one_clip_of_each_kind(name, seed)]
+    clips = [clip for name in sports or tuple(SPORTS) for clip in _one_clip_of_each_kind(name, seed)]
+    return _table([_before(clip) + _during(clip) + _after(clip) for clip in clips], size_wh, captions)
+
+
+def poster(sports: Sequence[str] | None = None, *, seed: int = 0) -> Image.Image:
+    """One row per sport: play before, every kind of event, play after."""
+    rows: list[list[Cell]] = []
+    for name in sports or tuple(SPORTS):
+        clips = _one_clip_of_each_kind(name, seed)
+        rows.append(_before(clips[0]) + [_during(clip)[1] for clip in clips] + _after(clips[-1]))
+    return _table(rows, (WIDTH, HEIGHT), captions=True)
+
+
+def _table(rows: Sequence[Sequence[Cell]], size_wh: tuple[int, int], captions: bool) -> Image.Image:
     step = (size_wh[0] + 4, size_wh[1] + (16 if captions else 4))
     sheet = Image.new("RGB", (step[0] * len(rows[0]) + 4, step[1] * len(rows) + 4), (250, 250, 250))
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=10)
@@ -35,8 +50,19 @@ def _one_clip_of_each_kind(sport: str, seed: int) -> list[ClipTruth]:
     return sorted(clips, key=lambda clip: kinds.index(clip.events[0].kind))
 
 
-def _row(clip: ClipTruth) -> list[tuple[Image.Image, str]]:
+def _before(clip: ClipTruth) -> list[Cell]:
+    return _cells(clip, (clip.events[0].first_index - 1,))
+
+
+def _during(clip: ClipTruth) -> list[Cell]:
     first, last = clip.events[0].first_index, clip.events[0].last_index
-    wanted = (first - 1, first, (first + last) // 2, last, last + 1)
+    return _cells(clip, (first, (first + last) // 2, last))
+
+
+def _after(clip: ClipTruth) -> list[Cell]:
+    return _cells(clip, (clip.events[0].last_index + 1,))
+
+
+def _cells(clip: ClipTruth, indices: Sequence[int]) -> list[Cell]:
     pictures = dict(enumerate(frames(clip)))
-    return [(pictures[index], describe(clip, index)) for index in wanted]
+    return [(pictures[index], describe(clip, index)) for index in indices]

@@ -27,7 +27,9 @@ class Oracle:
     def __init__(self, truths: Mapping[str, ClipTruth], questions: Iterable[Question]) -> None:
         """Knows the clips of `truths` (see `generate.load_truths`) and recognises `questions` by clip and text."""
         self._truths = {PurePath(truth.video).stem: truth for truth in truths.values()}
-        self._questions = {(PurePath(question.video).stem, question.text): question for question in questions}
+        self._questions: dict[str, list[Question]] = {}
+        for question in questions:
+            self._questions.setdefault(PurePath(question.video).stem, []).append(question)
 
     def session(self, sampling: Sampling) -> "OracleSession":
         """Opens a conversation; the seed is that of its guesses."""
@@ -42,7 +44,7 @@ class Oracle:
     def question(self, clip: str, messages: Sequence[Message]) -> Question:
         """The question that the messages ask about a clip. Raises PolicyError if there is none."""
         said = "\n".join(part for message in messages for part in message.parts if isinstance(part, str))
-        asked = [q for (of_clip, text), q in self._questions.items() if of_clip == clip and text in said]
+        asked = [question for question in self._questions.get(clip, ()) if question.text in said]
         if len(asked) != 1:
             raise PolicyError(f"the oracle recognises {len(asked)} questions about {clip!r} in the prompt, not one")
         return asked[0]

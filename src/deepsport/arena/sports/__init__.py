@@ -2,6 +2,8 @@
 
 from deepsport.arena.sport import Sport
 from deepsport.arena.sports.basketball import BASKETBALL
+from deepsport.arena.sports.diving import DIVING
 from deepsport.arena.sports.soccer import SOCCER
+from deepsport.arena.sports.tennis import TENNIS
 
-SPORTS: dict[str, Sport] = {sport.name: sport for sport in (SOCCER, BASKETBALL)}
+SPORTS: dict[str, Sport] = {sport.name: sport for sport in (SOCCER, BASKETBALL, TENNIS, DIVING)}
