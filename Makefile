@@ -43,7 +43,7 @@ layers: install
 
 # Two workers of one thread each: as many as the two cores that everything here is sized for.
 tests: install chromium
-	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/pytest -n 2 --dist loadgroup
 
 chromium:  # for the browser tests, which are skipped without it
 	@command -v chromium >/dev/null || \
