@@ -364,3 +364,10 @@ def test_what_a_server_says_is_quoted_on_one_short_printable_line(text: str) -> 
     caught, _ = failed(error(400, text))
     assert str(caught).isprintable()
     assert len(str(caught)) < 700
+
+
+def test_listing_the_models_of_a_server_that_does_not_run_is_one_policy_error() -> None:
+    with ModelServer([]) as server:
+        url = server.url
+    with pytest.raises(PolicyError, match="no connection"):
+        asyncio.run(OpenAIPolicy("m", url, KEY).served_models())

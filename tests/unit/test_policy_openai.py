@@ -353,3 +353,8 @@ def test_a_policy_serves_one_event_loop_after_another() -> None:
 def test_importing_the_policy_loads_neither_the_client_library_nor_torch() -> None:
     code = "import sys, deepsport.policy.openai; print([m for m in ('openai', 'torch', 'transformers') if m in sys.modules])"
     assert json.loads(subprocess.check_output([sys.executable, "-c", code], text=True).replace("'", '"')) == []
+
+
+def test_the_models_that_an_endpoint_serves_can_be_listed() -> None:
+    with ModelServer([]) as server:
+        assert asyncio.run(OpenAIPolicy("", server.url).served_models()) == ("m",)

@@ -12,18 +12,20 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from deepsport.errors import BadConfig, ContextOverflow, PolicyError
 from deepsport.policy.base import Message, Reply, Sampling, Session
 from deepsport.policy.openai.failure import Backoff, Failure, status_failure
-from deepsport.policy.openai.reading import Said, read
+from deepsport.policy.openai.reading import Said, read, read_models
 from deepsport.policy.openai.wire import CHOOSE_FRAMES, ImageEncoding, Json, chat_message, tool_result
 from deepsport.records import TokenRecord
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
+
+T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
 _NO_KEY = "none"
@@ -100,7 +102,10 @@ class OpenAIPolicy:
         Raises ContextOverflow or PolicyError."""
         waited_s, attempt = 0.0, 0
         while True:
-            outcome = await self._attempt(self._request(messages, sampling))
+            request = self._request(messages, sampling)
+            outcome = await self._attempt(
+                lambda client, body=request: client.post("/chat/completions", cast_to=str, body=body), read
+            )
             if isinstance(outcome, Said):
                 return outcome
             if self._does_without(outcome.refused_field):
@@ -111,13 +116,23 @@ class OpenAIPolicy:
             await self.sleep(wait_s)
             waited_s, attempt = waited_s + wait_s, attempt + 1
 
-    async def _attempt(self, request: Json) -> Said | Failure:
+    async def served_models(self) -> tuple[str, ...]:
+        """Names of the models that the endpoint lists, asked for once. Raises PolicyError if it cannot be reached."""
+        outcome = await self._attempt(lambda client: client.get("/models", cast_to=str), read_models)
+        if isinstance(outcome, Failure):
+            raise self._error(outcome, 1)
+        return outcome
+
+    async def _attempt(
+        self, ask: "Callable[[AsyncOpenAI], Awaitable[str]]", read_body: Callable[[str], T | Failure]
+    ) -> T | Failure:
+        """One request and what its body says, or why there is nothing to read."""
         import openai
 
         line = self._open_line()
         try:
             async with line.free, asyncio.timeout(self.timeout_s):
-                return read(await line.client.post("/chat/completions", cast_to=str, body=request))
+                return read_body(await ask(line.client))
         except (openai.APITimeoutError, TimeoutError):
             return Failure(f"no reply within {self.timeout_s:g} s", "Raise timeout_s, or lower max_concurrent.", transient=True)
         except openai.APIConnectionError as error:

@@ -57,6 +57,14 @@ class _Completion(BaseModel):
     """Some gateways report an error with status 200."""
 
 
+class _Model(BaseModel):
+    id: str
+
+
+class _Models(BaseModel):
+    data: list[_Model]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
     """One reply that could be read."""
@@ -85,11 +93,19 @@ def read(body: str) -> Said | Failure:
     return _unsaid(choice) or _said(choice, completion.usage or _Tokens())
 
 
+def read_models(body: str) -> tuple[str, ...] | Failure:
+    """The names in the endpoint's list of models, or why there is none."""
+    try:
+        return tuple(model.id for model in _Models.model_validate_json(body).data)
+    except ValidationError:
+        return _unreadable(body)
+
+
 def _unreadable(body: str) -> Failure:
     if body.lstrip()[:1] == "<":
         return Failure("it answered with a web page", "Check the address: it usually ends in /v1.", transient=False)
     return Failure(
-        f"the reply is not the JSON of a chat completion: {shown(body, 80) or 'empty'}",
+        f"the reply is not the JSON it should be: {shown(body, 80) or 'empty'}",
         "Look into the server's log.",
         transient=True,
     )
