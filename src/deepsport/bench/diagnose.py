@@ -1,0 +1,46 @@
+"""Why an episode failed, told from what it asked for and what it was shown.
+
+The paper's three classes. The line between the first two is whether a frame of the event was ever *shown*, not whether a window
+brushed it: a window that met the event but whose frames all fell beside it is still a fault of looking.
+"""
+
+from enum import StrEnum
+
+from deepsport.records import Episode, Reward, StopReason
+
+FAILED_BELOW = 0.5
+"""Accuracy under which an answer counts as a failure; half right is not one."""
+
+
+class Failure(StrEnum):
+    """What went wrong: a closed set."""
+
+    TOOL_GROUNDING = "tool_grounding"
+    """The tool was called and still no frame of the event was seen."""
+    HALLUCINATION = "visual_hallucination"
+    """The frames that hold the answer were seen and misread."""
+    OTHER = "other"
+    """Never looked, gave no well-formed answer, or nobody knows when the event is."""
+
+
+def failure(episode: Episode, reward: Reward) -> Failure | None:
+    """The class of a failed episode; None if it was right or could not be scored."""
+    if reward.accuracy is None or reward.accuracy >= FAILED_BELOW:
+        return None
+    if episode.stop is not StopReason.ANSWERED:
+        return Failure.OTHER
+    if episode.question.easy or event_seen(episode):
+        return Failure.HALLUCINATION
+    return Failure.TOOL_GROUNDING if episode.calls and episode.question.window else Failure.OTHER
+
+
+def event_seen(episode: Episode) -> bool:
+    """Whether a frame of the event was shown, at the start or by the tool; False where nobody knows when the event is."""
+    window = episode.question.window
+    return window is not None and any(window.contains(frame.time_s) for frame in episode.frames_seen)
+
+
+def window_met(episode: Episode) -> bool:
+    """Whether a window that the tool accepted overlaps the event; False without a call, or where nobody knows when it is."""
+    event = episode.question.window
+    return event is not None and any(call.window is not None and call.window.overlaps(event) for call in episode.calls)

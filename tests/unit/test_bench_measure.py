@@ -1,0 +1,162 @@
+"""Every figure of a report, on a handful of episodes whose figures can be counted by hand."""
+
+import json
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepsport.bench.diagnose import Failure, event_seen, failure, window_met
+from deepsport.bench.measure import compare, measure, paired
+from deepsport.bench.report import Report
+from deepsport.errors import BadRecord
+from deepsport.records import Dimension, Episode, FreeText, StopReason
+from deepsport.reward.gated import GatedReward
+from made_episodes import episode, frame, look, malformed, question, refused
+
+REWARD = GatedReward()
+HIT, MISS = look(28, 42), look(70, 84)
+
+
+def six_questions() -> list[Episode]:
+    """Right after a hit, wrong after a hit, wrong after a miss, malformed, easy without and with a call."""
+    easy = {"event": None, "easy": True, "dimension": Dimension.RULES}
+    return [
+        episode("volley", [HIT], question("a", video="1.mp4")),
+        episode("header", [HIT], question("b", video="1.mp4")),
+        episode("header", [MISS], question("c", video="2.mp4", sport="tennis")),
+        episode(None, [malformed()], question("d", video="2.mp4", sport="tennis"), StopReason.FORMAT_ERROR),
+        episode("volley", [], question("e", video="3.mp4", **easy)),
+        episode("volley", [refused(200, 100), HIT], question("f", video="3.mp4", **easy)),
+    ]
+
+
+def test_the_score_is_the_mean_accuracy_and_a_format_error_counts_zero():
+    report = measure(six_questions(), REWARD)
+    assert report.score == pytest.approx(50)
+    assert (report.n_questions, report.unscored) == (6, 0)
+    assert report.stop_reasons == {StopReason.ANSWERED: 5, StopReason.FORMAT_ERROR: 1}
+    assert report.ci95 is not None
+    assert 0 <= report.ci95[0] < 50 < report.ci95[1] <= 100
+
+
+def test_rates_are_counted_as_by_hand():
+    report = measure(six_questions(), REWARD)
+    assert report.valid_action_rate == pytest.approx(9 / 11)
+    assert report.tool_calls_per_question == pytest.approx(5 / 6)
+    assert report.grounding_hit_rate == pytest.approx(2 / 4)
+    assert report.event_seen_rate == pytest.approx(2 / 4)
+    assert report.over_call_rate == pytest.approx(1 / 2)
+    assert report.frames_per_question == pytest.approx(8 + 4 * 8 / 6)
+
+
+def test_parts_add_up_to_the_whole():
+    report = measure(six_questions(), REWARD)
+    assert {sport: (part.score, part.n) for sport, part in report.by_sport.items()} == {"soccer": (75, 4), "tennis": (0, 2)}
+    assert {name: part.score for name, part in report.by_dimension.items()} == {"recognition": 25, "rules": 100}
+    assert {name: (part.score, part.n) for name, part in report.by_ease.items()} == {"easy": (100, 2), "needs_look": (25, 4)}
+
+
+def test_the_mean_reward_keeps_its_parts():
+    means = measure(six_questions(), REWARD).reward
+    assert means is not None
+    assert means.total == pytest.approx((1.5 + 0.03 + 0.03 - 0.05 + 1 + 1.5) / 6)
+    assert means.accuracy + means.tool + means.format_penalty == pytest.approx(means.total)
+    assert means.well_formed == pytest.approx(5 / 6)
+
+
+@pytest.mark.parametrize("stop", [StopReason.POLICY_ERROR, StopReason.VIDEO_ERROR])
+def test_faults_are_counted_and_change_no_figure(stop: StopReason):
+    lost = episode(None, [look(0, 5)], question("lost"), stop)
+    before, after = measure(six_questions(), REWARD), measure([*six_questions(), lost], REWARD)
+    assert (after.n_questions, after.unscored, after.stop_reasons[stop]) == (7, 1, 1)
+    counted = {"n_questions", "unscored", "stop_reasons"}
+    assert after.model_dump(exclude=counted) == before.model_dump(exclude=counted)
+
+
+def test_an_answer_that_awaits_a_judge_is_unscored_but_its_looks_count():
+    waiting = episode("a strike in the air", [HIT], question("w", gold=FreeText(answer="a volley")))
+    report = measure([waiting], REWARD)
+    assert (report.score, report.ci95, report.reward, report.unscored) == (None, None, None, 1)
+    assert report.grounding_hit_rate == 1.0
+
+
+def test_nothing_measured_is_none_and_never_zero():
+    report = measure([], REWARD)
+    rates = (report.valid_action_rate, report.grounding_hit_rate, report.over_call_rate, report.frames_per_question)
+    assert (report.score, report.ci95, *rates) == (None,) * 6
+
+
+def test_a_question_measured_twice_is_refused_by_name():
+    with pytest.raises(BadRecord, match="'a' was measured more than once"):
+        measure([episode("volley", [], question("a"))] * 2, REWARD)
+
+
+def test_a_pair_compares_the_questions_that_both_have_a_verdict_on():
+    ours = [episode("volley", [], question(str(i), video=f"{i}.mp4")) for i in range(6)]
+    theirs = [episode("header", [], question(str(i), video=f"{i}.mp4")) for i in range(5)]
+    lost = episode(None, [], question("5", video="5.mp4"), StopReason.POLICY_ERROR)
+    report = paired(ours, [*theirs, lost], REWARD)
+    assert (report.difference, report.n, report.better, report.worse) == (100, 5, 5, 0)
+    assert report.p == pytest.approx(2 / 32)
+    assert report.ci95 is not None
+    assert report.ci95[1] == 100
+
+
+def test_systems_without_a_common_question_cannot_be_compared():
+    with pytest.raises(BadRecord, match="no scored question in common"):
+        paired([episode("volley", [], question("a"))], [episode("volley", [], question("b"))], REWARD)
+
+
+def test_the_report_has_the_layout_of_report_json_and_reads_back():
+    names = ("no_tool", "sft", "sft_rl")
+    report = compare(dict.fromkeys(names, six_questions()), REWARD, seed=3, seconds_per_stage={"sft": 1.5}, versions={"av": "18"})
+    written = json.loads(report.model_dump_json())
+    assert list(written) == ["systems", "paired", "seed", "seconds_per_stage", "versions"]
+    assert list(written["systems"]) == list(names)
+    assert list(written["paired"]) == ["sft_rl_minus_sft", "sft_minus_no_tool"]
+    assert {"difference", "ci95", "p", "n"} <= set(written["paired"]["sft_minus_no_tool"])
+    assert len(written["systems"]["sft"]["ci95"]) == 2
+    assert Report.model_validate(written) == report
+
+
+def test_the_same_episodes_and_seed_give_the_same_report():
+    assert measure(six_questions(), REWARD, seed=5) == measure(six_questions(), REWARD, seed=5)
+
+
+@pytest.mark.parametrize(
+    ("made", "cause"),
+    [
+        (episode("volley", [HIT]), None),
+        (episode("header", [HIT]), Failure.HALLUCINATION),
+        (episode("header", [MISS]), Failure.TOOL_GROUNDING),
+        (episode("header", [refused(5, 3)]), Failure.TOOL_GROUNDING),
+        (episode("header", []), Failure.OTHER),
+        (episode(None, [HIT, malformed()], stop=StopReason.FORMAT_ERROR), Failure.OTHER),
+        (episode("header", [HIT], question(event=None)), Failure.OTHER),
+        (episode("header", [], question(event=None, easy=True)), Failure.HALLUCINATION),
+        (episode("header", [], question(event=(14, 14))), Failure.HALLUCINATION),
+        (episode(None, [HIT], stop=StopReason.POLICY_ERROR), None),
+    ],
+)
+def test_a_failure_is_classed_by_what_was_asked_for_and_shown(made: Episode, cause: Failure | None):
+    assert failure(made, REWARD.score(made)) == cause
+
+
+def test_a_window_that_meets_the_event_need_not_show_it():
+    sparse = look(0, 98)
+    wide = episode("header", [sparse.model_copy(update={"frames": (frame(0), frame(98))})])
+    assert window_met(wide)
+    assert not event_seen(wide)
+    assert failure(wide, REWARD.score(wide)) == Failure.TOOL_GROUNDING
+
+
+@given(st.lists(st.sampled_from(six_questions()), unique_by=lambda made: made.id), st.integers(0, 9))
+def test_all_rates_stay_in_bounds_and_order_makes_no_difference_to_them(made: Sequence[Episode], seed: int):
+    report = measure(made, REWARD, seed=seed)
+    shares = (report.valid_action_rate, report.grounding_hit_rate, report.event_seen_rate, report.over_call_rate)
+    assert all(share is None or 0 <= share <= 1 for share in shares)
+    turned = measure(made[::-1], REWARD, seed=seed)
+    assert turned.score == pytest.approx(report.score)
+    assert turned.failures == report.failures
