@@ -1,0 +1,195 @@
+"""Rendered clips: the same bytes every time, the event on its own frames and nowhere else, each fact large enough to be read."""
+
+import hashlib
+import os
+from itertools import combinations, pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from deepsport.arena.gallery import contact_sheet, poster
+from deepsport.arena.generate import load_truths, make_set, render_clip
+from deepsport.arena.render import frames
+from deepsport.arena.script import Dials, write_script
+from deepsport.arena.sports import SPORTS
+from deepsport.arena.truth import ClipTruth, Event
+from deepsport.errors import BadConfig, BadRecord
+from deepsport.records import Question
+
+SHORT = Dials(shortest=64, longest=66)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted((folder / "clips").glob("*.mp4"))}
+
+
+def pixels(path: Path) -> NDArray[np.uint8]:
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def with_event(truth: ClipTruth, **facts: str) -> ClipTruth:
+    return truth.model_copy(update={"events": (truth.events[0].model_copy(update=facts),)})
+
+
+def small(truth: ClipTruth, index: int) -> NDArray[np.int16]:
+    """The frame as the smallest model sees it: [56, 112, 3]."""
+    picture = list(frames(truth))[index]
+    return np.asarray(picture.resize((112, 56), Image.Resampling.BICUBIC)).astype(np.int16)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_none_of_them(tmp_path: Path) -> None:
+    for name, seed in (("first", 1), ("again", 1), ("other", 2)):
+        make_set(tmp_path / name, n_clips=len(SPORTS), seed=seed, dials=SHORT)
+    first, again, other = (hashes(tmp_path / name) for name in ("first", "again", "other"))
+    assert first == again
+    assert not set(first.values()) & set(other.values())
+    for name in ("questions.jsonl", "truth.jsonl"):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+        assert (tmp_path / "first" / name).read_bytes() != (tmp_path / "other" / name).read_bytes()
+
+
+def test_two_workers_make_the_same_set_as_one(tmp_path: Path) -> None:
+    one = make_set(tmp_path / "one", n_clips=4, seed=3, dials=SHORT)
+    two = make_set(tmp_path / "two", n_clips=4, seed=3, dials=SHORT, workers=2)
+    assert one == two
+    assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
+
+
+def test_a_set_is_read_back_as_it_was_made(tmp_path: Path) -> None:
+    questions = make_set(tmp_path, n_clips=2, seed=4, sports=["tennis", "diving"], dials=SHORT)
+    lines = (tmp_path / "questions.jsonl").read_text().splitlines()
+    assert [Question.model_validate_json(line) for line in lines] == questions
+    truths = load_truths(tmp_path)
+    assert {question.video for question in questions} == set(truths)
+    assert [truth.sport for truth in truths.values()] == ["tennis", "diving"]
+    for video, truth in truths.items():
+        with av.open(str(tmp_path / video)) as container:
+            stream = container.streams.video[0]
+            assert container.metadata["comment"] == f"deepsport-arena/1 sport={truth.sport} seed={truth.seed}"
+            assert (stream.width, stream.height, stream.average_rate) == (224, 126, 25)
+            assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert len(pixels(tmp_path / video)) == truth.n_frames
+
+
+def test_an_interrupted_set_is_completed_and_finished_clips_are_kept(tmp_path: Path) -> None:
+    make_set(tmp_path, n_clips=3, seed=5, dials=SHORT)
+    whole = hashes(tmp_path)
+    lost, *kept = sorted((tmp_path / "clips").glob("*.mp4"))
+    lost.unlink()
+    for path in kept:
+        os.utime(path, ns=(1, 1))
+    steps: list[tuple[int, int]] = []
+    make_set(tmp_path, n_clips=3, seed=5, dials=SHORT, progress=lambda done, total: steps.append((done, total)))
+    assert steps == [(2, 3), (3, 3)]
+    assert hashes(tmp_path) == whole
+    assert all(path.stat().st_mtime_ns == 1 for path in kept)
+
+
+def test_other_dials_make_the_clips_anew(tmp_path: Path) -> None:
+    make_set(tmp_path, n_clips=1, seed=6, dials=SHORT)
+    before = hashes(tmp_path)
+    make_set(tmp_path, n_clips=1, seed=6, dials=Dials(shortest=90, longest=90))
+    assert set(hashes(tmp_path)) == set(before)
+    assert hashes(tmp_path) != before
+    assert [truth.n_frames for truth in load_truths(tmp_path).values()] == [90]
+
+
+def test_an_unknown_sport_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match="no sport 'chess'; it has soccer, "):
+        make_set(tmp_path, n_clips=1, seed=1, sports=["chess"])
+
+
+def test_a_folder_without_a_set_and_a_broken_truth_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(BadRecord, match=r"truth\.jsonl is missing"):
+        load_truths(tmp_path)
+    (tmp_path / "truth.jsonl").write_text('{"video": 1}\n')
+    with pytest.raises(BadRecord, match=r"truth.jsonl, line 1: not a clip's truth"):
+        load_truths(tmp_path)
+
+
+@pytest.mark.parametrize("sport", SPORTS)
+def test_what_happens_leaves_no_trace_outside_its_own_frames(sport: str, tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    truth = write_script(SPORTS[sport], 7, 0, SHORT)
+    event = truth.events[0]
+    kinds, rulings = SPORTS[sport].kinds, SPORTS[sport].rulings
+    other_cue = next(cues[0] for cues in rulings.values() if event.cue not in cues)
+    other = {
+        "kind": kinds[kinds.index(event.kind) - 1],
+        "actor": "white" if event.actor == "red" else "red",
+        "cue": other_cue,
+    }
+    one = pixels(render_clip(tmp_path, truth))
+    two = pixels(render_clip(tmp_path, with_event(truth, **other)))
+    differing = [index for index in range(truth.n_frames) if (one[index] != two[index]).any()]
+    assert differing == list(range(event.first_index, event.last_index + 1))
+
+
+@pytest.mark.parametrize("sport", SPORTS)
+def test_every_frame_of_an_event_looks_unlike_the_play_around_it(sport: str, tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    truth = write_script(SPORTS[sport], 8, 0, SHORT)
+    event = truth.events[0]
+    decoded = pixels(render_clip(tmp_path, truth)).astype(np.int16)
+    play = [decoded[event.first_index - 1], decoded[event.last_index + 1]]
+    for index in range(event.first_index, event.last_index + 1):
+        assert min(np.abs(decoded[index] - picture).mean() for picture in play) > 20
+
+
+@pytest.mark.parametrize("sport", SPORTS)
+def test_play_moves_on_every_frame(sport: str) -> None:
+    truth = write_script(SPORTS[sport], 9, 0, SHORT)
+    pictures = [np.asarray(picture).astype(np.int16) for picture in frames(truth)]
+    moves = [np.abs(a - b).sum() for a, b in pairwise(pictures)]
+    assert np.mean([move > 0 for move in moves]) > 0.9
+
+
+def every_value(sport: str) -> list[tuple[str, tuple[str, ...]]]:
+    cues = tuple(cue for cues in SPORTS[sport].rulings.values() for cue in cues)
+    return [("kind", SPORTS[sport].kinds), ("actor", SPORTS[sport].actors), ("cue", cues)]
+
+
+@pytest.mark.parametrize("sport", SPORTS)
+def test_each_fact_of_an_event_is_large_in_a_picture_of_112_by_56(sport: str) -> None:
+    truth = write_script(SPORTS[sport], 10, 0, SHORT)
+    index = truth.events[0].first_index
+    for fact, values in every_value(sport):
+        pictures = {value: small(with_event(truth, **{fact: value}), index) for value in values}
+        for a, b in combinations(values, 2):
+            plain = (np.abs(pictures[a] - pictures[b]).max(axis=2) > 60).sum()
+            assert plain >= 60, f"{fact}: {a} and {b} differ in {plain} of 6272 pixels"
+
+
+@pytest.mark.parametrize("sport", SPORTS)
+def test_the_board_is_large_in_a_picture_of_112_by_56(sport: str) -> None:
+    truth = write_script(SPORTS[sport], 12, 0, SHORT)
+    boards: dict[int, NDArray[np.int16]] = {}
+    for digit in range(6):
+        before = truth.states[0].model_copy(update={"score": (digit,) * SPORTS[sport].n_digits})
+        boards[digit] = small(truth.model_copy(update={"states": (before, truth.states[1])}), 0)[:22, :28]
+    for a, b in combinations(boards, 2):
+        assert (np.abs(boards[a] - boards[b]).max(axis=2) > 60).sum() >= 15, f"{a} and {b} look alike"
+
+
+def test_nobody_but_the_actor_wears_an_actors_colour() -> None:
+    from deepsport.arena.props import SHIRTS
+    from deepsport.arena.scene import CROWD
+
+    nearest = min(float(np.linalg.norm(np.subtract(a, b))) for a in SHIRTS.values() for b in CROWD)
+    assert nearest > 75
+
+
+def test_the_pictures_of_the_arena_show_every_kind_once() -> None:
+    n_kinds = sum(len(sport.kinds) for sport in SPORTS.values())
+    assert contact_sheet(size_wh=(56, 28), captions=False).size == (5 * 60 + 4, n_kinds * 32 + 4)
+    assert poster().size[1] == len(SPORTS) * 142 + 4
+
+
+def test_an_event_knows_its_window_in_seconds() -> None:
+    event = Event(kind="header", actor="red", cue="no card", ruling="nothing", first_index=25, last_index=30)
+    assert (event.window.start_s, event.window.end_s) == (1.0, 1.2)

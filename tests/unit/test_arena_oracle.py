@@ -1,0 +1,117 @@
+"""The oracle in the real episode loop: right whenever it may look, at chance when it may not, and never out of the grammar."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from deepsport.agent.prompt import PromptStyle
+from deepsport.agent.rollout import Limits, run_episode
+from deepsport.arena.generate import load_truths, make_set
+from deepsport.arena.oracle import Oracle
+from deepsport.arena.script import Dials
+from deepsport.arena.sports import SPORTS
+from deepsport.policy.base import Message, Sampling
+from deepsport.records import Choice, Episode, Question, StopReason
+from deepsport.video.source import FrameSource
+
+
+def play(folder: Path, *, with_tool: bool = True, style: PromptStyle = PromptStyle.BRIEF, n_seeds: int = 1) -> list[Episode]:
+    """Every question of a set, answered by the oracle."""
+    questions = [Question.model_validate_json(line) for line in (folder / "questions.jsonl").read_text().splitlines()]
+    placed = [question.model_copy(update={"video": str(folder / question.video)}) for question in questions]
+    oracle, source = Oracle(load_truths(folder), questions), FrameSource()
+
+    async def run() -> list[Episode]:
+        return [
+            await run_episode(
+                question, oracle, source, limits=Limits(style=style), sampling=Sampling(seed=seed), with_tool=with_tool
+            )
+            for question in placed
+            for seed in range(n_seeds)
+        ]
+
+    try:
+        return asyncio.run(run())
+    finally:
+        source.close()
+
+
+def right(episode: Episode) -> bool:
+    assert isinstance(episode.question.gold, Choice)
+    return episode.answer == episode.question.gold.answer
+
+
+@pytest.fixture(scope="module")
+def arena(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("arena")
+    make_set(folder, n_clips=6 * len(SPORTS), seed=21)
+    return folder
+
+
+@pytest.mark.parametrize("style", PromptStyle)
+def test_with_the_tool_every_answer_is_right(arena: Path, style: PromptStyle) -> None:
+    for episode in play(arena, style=style):
+        assert episode.stop is StopReason.ANSWERED, episode.detail
+        assert right(episode), episode.turns[-1].text
+
+
+def test_a_hidden_event_takes_one_call_whose_window_holds_it_and_an_easy_question_none(arena: Path) -> None:
+    for episode in play(arena):
+        if episode.question.easy:
+            assert not episode.calls
+            continue
+        assert episode.question.window is not None
+        assert len(episode.calls) == 1
+        window = episode.calls[0].window
+        assert window is not None
+        assert window.start_s < episode.question.window.start_s <= episode.question.window.end_s < window.end_s
+
+
+def test_without_the_tool_it_guesses_at_chance_and_still_answers_what_can_be_seen(arena: Path) -> None:
+    episodes = play(arena, with_tool=False, n_seeds=6)
+    assert all(episode.stop is StopReason.ANSWERED and not episode.calls for episode in episodes)
+    assert all(right(episode) for episode in episodes if episode.question.easy)
+    hidden = [episode for episode in episodes if not episode.question.easy]
+    chances = [1 / len(e.question.gold.options) for e in hidden if isinstance(e.question.gold, Choice)]
+    expected = sum(chances)
+    four_sigma = 4 * sum(chance * (1 - chance) for chance in chances) ** 0.5
+    assert abs(sum(map(right, hidden)) - expected) < four_sigma
+    assert all("event not seen" in episode.turns[-1].thought for episode in hidden)
+
+
+def test_an_event_that_the_first_look_misses_is_found_by_zooming_on(tmp_path: Path) -> None:
+    make_set(tmp_path, n_clips=8, seed=22, dials=Dials(shortest=600, longest=700, event_shortest=1, event_longest=2))
+    hidden = [episode for episode in play(tmp_path) if not episode.question.easy]
+    assert all(right(episode) for episode in hidden)
+    assert max(len(episode.calls) for episode in hidden) >= 2
+    assert max(len(episode.turns) for episode in hidden) <= Limits().max_turns
+
+
+def test_thoughts_are_short_and_speak_of_frames_that_were_shown(arena: Path) -> None:
+    for episode in play(arena) + play(arena, with_tool=False):
+        shown = {frame.index for frame in episode.frames_seen}
+        for turn in episode.turns:
+            words = turn.thought.replace(",", " ").replace(".", " ").replace(":", " ").split()
+            assert len(words) <= 15
+            named = [int(words[place + 1]) for place, word in enumerate(words) if word == "frame"]
+            assert named
+            assert set(named) <= shown
+
+
+def test_a_clip_or_a_question_it_does_not_know_ends_as_a_policy_error(arena: Path) -> None:
+    truths = load_truths(arena)
+    video = next(iter(truths))
+    stranger = Question(id="x-kind", video=str(arena / video), text="Who won? Options: red, blue.")
+    source = FrameSource()
+    episode = asyncio.run(run_episode(stranger, Oracle(truths, ()), source, limits=Limits(), sampling=Sampling()))
+    source.close()
+    assert episode.stop is StopReason.POLICY_ERROR
+    assert "recognises 0 questions" in episode.detail
+
+
+def test_it_has_no_token_record_and_refuses_a_prompt_without_frames() -> None:
+    session = Oracle({}, ()).session(Sampling())
+    assert session.tokens() is None
+    with pytest.raises(Exception, match="shown no frame"):
+        asyncio.run(session.reply([Message("user", ("Question: who?",))]))
