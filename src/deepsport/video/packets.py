@@ -10,7 +10,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 from av.container import InputContainer
-from av.error import InvalidDataError
+from av.error import FFmpegError, InvalidDataError
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -47,16 +47,16 @@ class PacketReader:
 
     def from_start(self) -> Iterator[VideoPacket]:
         """All packets from the first on."""
-        self.container.seek(BEFORE_EVERYTHING, stream=self.stream)
+        if not self._seek(BEFORE_EVERYTHING, backward=False):
+            raise BadVideo(f"{self.path} cannot be read from its start again. Remux it, for example to mp4.")
         return self._packets()
 
     def from_key(self, key: int) -> Iterator[VideoPacket]:
         """Packets from the one whose timestamp (by `clock`) is `key`; raises BadVideo if there is none."""
         for margin_s in SEEK_MARGINS_S:
             aim = key + (self.lead if self.clock == "dts" else 0) - round(margin_s / self.time_base)
-            self.container.seek(aim, stream=self.stream)
             packets = self._packets()
-            if (found := self._land(packets, key)) is not None:
+            if self._seek(aim, backward=True) and (found := self._land(packets, key)) is not None:
                 return chain((found,), packets)
         packets = self.from_start()
         for packet in packets:
@@ -90,6 +90,14 @@ class PacketReader:
         for packet in self.from_start():
             yield from self.decode(packet)
         yield from self.drain()
+
+    def _seek(self, aim: int, *, backward: bool) -> bool:
+        """Whether the container found a place to go to."""
+        try:
+            self.container.seek(aim, stream=self.stream, backward=backward)
+        except FFmpegError:
+            return False
+        return True
 
     def _packets(self) -> Iterator[VideoPacket]:
         """Demuxed packets without the empty one that PyAV appends at the end."""

@@ -1,7 +1,7 @@
 """The caller's side of the decoding process: starts it, asks it, and replaces it when it dies or hangs.
 
 One request runs at a time. A request that kills the process, or outlives the time limit, is a BadVideo for its file; the next
-request finds a new process. What comes back is checked field by field, and the environment is not passed on: decoding needs no keys.
+request finds a new process. What comes back is checked field by field. The environment is not passed on: decoding needs no keys.
 """
 
 import json

@@ -126,13 +126,16 @@ def from_index(container: InputContainer, stream: VideoStream) -> list[Gop]:
         pass
     stream.discard = Discard.default
     table = np.array([(entry.timestamp, entry.flags) for entry in stream.index_entries], dtype=np.int64).reshape(-1, 2)
-    stamps, flags = table[:, 0], table[:, 1]
-    return _group(stamps, (flags & INDEX_KEY) != 0, (flags & INDEX_DISCARD) == 0) if len(table) else []
+    keys = np.flatnonzero(table[:, 1] & INDEX_KEY)
+    if len(keys) == 0:
+        return []
+    stamps, flags = table[keys[0] :, 0], table[keys[0] :, 1]  # what comes before the first keyframe is never shown
+    return _group(stamps, (flags & INDEX_KEY) != 0, (flags & INDEX_DISCARD) == 0)
 
 
 def _group(stamps: Ticks, is_key: Flags, is_shown: Flags) -> list[Gop]:
-    """Cuts packets in decode order into GOPs; the first packet opens one even if it is no keyframe."""
-    starts = np.union1d([0], np.flatnonzero(is_key))
+    """Cuts packets in decode order, of which the first is a keyframe, into GOPs."""
+    starts = np.flatnonzero(is_key)
     shown_before = np.concatenate(([0], np.cumsum(is_shown)))
     ends = np.append(starts[1:], len(stamps))
     return [
