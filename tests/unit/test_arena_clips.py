@@ -38,7 +38,7 @@ def with_event(truth: ClipTruth, **facts: str) -> ClipTruth:
 
 def small(truth: ClipTruth, index: int) -> NDArray[np.int16]:
     """The frame as the smallest model sees it: [56, 112, 3]."""
-    picture = list(frames(truth))[index]
+    (picture,) = frames(truth, [index])
     return np.asarray(picture.resize((112, 56), Image.Resampling.BICUBIC)).astype(np.int16)
 
 

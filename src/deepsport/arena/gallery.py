@@ -64,5 +64,4 @@ def _after(clip: ClipTruth) -> list[Cell]:
 
 
 def _cells(clip: ClipTruth, indices: Sequence[int]) -> list[Cell]:
-    pictures = dict(enumerate(frames(clip)))
-    return [(pictures[index], describe(clip, index)) for index in indices]
+    return [(picture, describe(clip, index)) for index, picture in zip(indices, frames(clip, indices), strict=True)]

@@ -110,9 +110,11 @@ def _turns(sports: Sequence[str], n_clips: int) -> Iterator[tuple[str, int]]:
 
 
 def _prepare(folder: Path, recipe: SetRecipe) -> None:
-    """Makes the folder; throws away clips that another recipe made."""
+    """Makes the folder; throws away clips that another recipe made. Raises BadConfig rather than delete what no recipe made."""
     (folder / "clips").mkdir(parents=True, exist_ok=True)
     stamp = folder / "set.json"
+    if not stamp.exists() and any((folder / "clips").iterdir()):
+        raise BadConfig(f"{folder / 'clips'} holds files but {folder} is no arena set (no set.json). Give a new folder.")
     text = json.dumps(recipe.model_dump(mode="json"), indent=1) + "\n"
     if not stamp.exists() or stamp.read_text(encoding="utf-8") != text:
         for stale in (folder / "clips").glob("*.mp4"):

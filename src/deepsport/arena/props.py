@@ -38,6 +38,11 @@ def draw_shadow(canvas: Canvas, center: Point, radius: float, color: Color) -> N
     canvas.ellipse(center, radius, 4, color)
 
 
+def sway(rng: random.Random, progress: float) -> Point:
+    """How far the actor has moved from the middle of the picture: a place of its own in each clip, and a drift over the event."""
+    return (rng.uniform(-4, 4) + 3 - 6 * progress, rng.uniform(-2, 2) + 3 * progress - 1.5)
+
+
 def draw_actor(canvas: Canvas, actor: str, pose: Pose, hip: Point, height: float, rng: random.Random) -> Body:
     """The one who acts, in the colour asked about."""
     kit = team_kit(jitter(SHIRTS[actor], rng, 5), rng.choice(SKINS), rng.choice(HAIRS))

@@ -6,7 +6,7 @@ happens differ in no other frame.
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from PIL import Image
 
@@ -19,13 +19,13 @@ from deepsport.arena.truth import ClipTruth, Event
 BOARD_XY = (1, 1)
 
 
-def frames(truth: ClipTruth) -> Iterator[Image.Image]:
-    """The clip's frames in order, [126, 224] RGB."""
+def frames(truth: ClipTruth, indices: Iterable[int] | None = None) -> Iterator[Image.Image]:
+    """The clip's frames in the order asked, all of them by default; [126, 224] RGB."""
     sport = SPORTS[truth.sport]
     rng = random.Random(f"{truth.seed}/ambience")
     backdrop, extras = sport.backdrop(rng), sport.cast(rng, truth.states[0].side)
     drift = (rng.uniform(0.02, 0.06), rng.uniform(0, math.tau))
-    for index in range(truth.n_frames):
+    for index in range(truth.n_frames) if indices is None else indices:
         event = truth.event_at(index)
         frame = _wide(truth, backdrop, extras, drift, index) if event is None else _closeup(truth, event, index)
         frame.paste(scoreboard(truth.state_at(index).score), BOARD_XY)

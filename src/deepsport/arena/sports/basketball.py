@@ -6,7 +6,7 @@ from PIL import Image
 
 from deepsport.arena.canvas import HEIGHT, LINE, WIDTH, Canvas, Color, jitter, mix
 from deepsport.arena.figure import Pose
-from deepsport.arena.props import draw_actor, draw_bar, draw_crowd, draw_official, draw_shadow
+from deepsport.arena.props import draw_actor, draw_bar, draw_crowd, draw_official, draw_shadow, sway
 from deepsport.arena.scene import PAN, Extra, ball, pick_kits, sprites, wander
 from deepsport.arena.sport import Sport
 from deepsport.arena.truth import Event, Side
@@ -61,10 +61,10 @@ def closeup(canvas: Canvas, event: Event, rng: random.Random, progress: float) -
     draw_crowd(canvas, rng, 78)
     canvas.rectangle(58, 8, 6, 40, (245, 245, 245), outline=1.4)
     pose, hip, ball_xy = KINDS[event.kind]
-    sway = (2 - 3 * progress, 2 * progress - 1)
-    draw_shadow(canvas, (hip[0], 120), 24, (140, 96, 56))
-    draw_actor(canvas, event.actor, pose, (hip[0] + sway[0], hip[1] + sway[1]), 86, rng)
-    _ball(canvas, (ball_xy[0] + 1.5 * sway[0], ball_xy[1] + sway[1]))
+    dx, dy = sway(rng, progress)
+    draw_shadow(canvas, (hip[0] + dx, 120), 24, (140, 96, 56))
+    draw_actor(canvas, event.actor, pose, (hip[0] + dx, hip[1] + dy), 86, rng)
+    _ball(canvas, (ball_xy[0] + dx, ball_xy[1] + dy))
     _basket(canvas)
     _referee(canvas, event.cue, rng)
 

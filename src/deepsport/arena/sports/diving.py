@@ -6,7 +6,7 @@ from PIL import Image
 
 from deepsport.arena.canvas import HEIGHT, LINE, WIDTH, Canvas, Color, jitter, mix
 from deepsport.arena.figure import Kit, Pose, draw_figure
-from deepsport.arena.props import SHIRTS, draw_bar, draw_crowd, draw_official
+from deepsport.arena.props import SHIRTS, draw_bar, draw_crowd, draw_official, sway
 from deepsport.arena.scene import HAIRS, PAN, SKINS, Extra, Path, pick_kits, sprites, wander
 from deepsport.arena.sport import Sport
 from deepsport.arena.truth import Event, Side
@@ -82,7 +82,8 @@ def closeup(canvas: Canvas, event: Event, rng: random.Random, progress: float) -
     pose, hip = KINDS[event.kind]
     color, skin = jitter(SHIRTS[event.actor], rng, 5), rng.choice(SKINS)
     suit = Kit(shirt=color, shorts=color, socks=skin, skin=skin, hair=color, bare=True)
-    at = (hip[0] + 2 - 4 * progress, hip[1] + 3 * progress - 1)
+    dx, dy = sway(rng, progress)
+    at = (hip[0] + dx, hip[1] + dy)
     draw_figure(canvas, pose, at, 84, suit)
     if event.kind == "twist":
         for x in (-34, 2, 30):

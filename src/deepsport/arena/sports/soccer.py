@@ -6,7 +6,7 @@ from PIL import Image
 
 from deepsport.arena.canvas import HEIGHT, INK, LINE, WIDTH, Canvas, Color, jitter, mix
 from deepsport.arena.figure import Pose
-from deepsport.arena.props import draw_actor, draw_crowd, draw_net, draw_official, draw_shadow
+from deepsport.arena.props import draw_actor, draw_crowd, draw_net, draw_official, draw_shadow, sway
 from deepsport.arena.scene import PAN, Extra, ball, pick_kits, sprites, wander
 from deepsport.arena.sport import Sport
 from deepsport.arena.truth import Event, Side
@@ -70,10 +70,10 @@ def closeup(canvas: Canvas, event: Event, rng: random.Random, progress: float) -
     draw_crowd(canvas, rng, 40)
     draw_net(canvas, -6, 54, 44, 58)
     pose, hip, ball_xy = KINDS[event.kind]
-    sway = (4 * progress - 2, 2 - 3 * progress)
-    draw_shadow(canvas, (hip[0], 119), 30, (44, 92, 44))
-    draw_actor(canvas, event.actor, pose, (hip[0] + sway[0], hip[1] + sway[1]), 86, rng)
-    center = (ball_xy[0] + 1.5 * sway[0], ball_xy[1] + sway[1])
+    dx, dy = sway(rng, progress)
+    draw_shadow(canvas, (hip[0] + dx, 119), 30, (44, 92, 44))
+    draw_actor(canvas, event.actor, pose, (hip[0] + dx, hip[1] + dy), 86, rng)
+    center = (ball_xy[0] + dx, ball_xy[1] + dy)
     canvas.disc(center, 10.5, (255, 255, 255), outline=1.6)
     canvas.disc(center, 3.6, INK)
     _referee(canvas, event.cue, rng)

@@ -6,7 +6,7 @@ from PIL import Image
 
 from deepsport.arena.canvas import HEIGHT, INK, LINE, WIDTH, Canvas, Color, Point, jitter, mix, polar
 from deepsport.arena.figure import Pose
-from deepsport.arena.props import draw_actor, draw_bar, draw_crowd, draw_shadow
+from deepsport.arena.props import draw_actor, draw_bar, draw_crowd, draw_shadow, sway
 from deepsport.arena.scene import PAN, Extra, ball, pick_kits, sprites, wander
 from deepsport.arena.sport import Sport
 from deepsport.arena.truth import Event, Side
@@ -85,11 +85,11 @@ def closeup(canvas: Canvas, event: Event, rng: random.Random, progress: float) -
     canvas.rectangle(0, 74, 34, 52, mix(surround, INK, 0.5))
     canvas.rectangle(0, 70, 34, 5, LINE)
     pose, hip, angle, ball_xy = KINDS[event.kind]
-    sway = (2 - 3 * progress, 2 * progress - 1)
-    draw_shadow(canvas, (hip[0], 121), 26, mix(court, INK, 0.4))
-    body = draw_actor(canvas, event.actor, pose, (hip[0] + sway[0], hip[1] + sway[1]), 82, rng)
+    dx, dy = sway(rng, progress)
+    draw_shadow(canvas, (hip[0] + dx, 121), 26, mix(court, INK, 0.4))
+    body = draw_actor(canvas, event.actor, pose, (hip[0] + dx, hip[1] + dy), 82, rng)
     _racket(canvas, body.near_hand, angle)
-    canvas.disc((ball_xy[0] + 1.5 * sway[0], ball_xy[1] + sway[1]), 8, BALL, outline=1.6)
+    canvas.disc((ball_xy[0] + dx, ball_xy[1] + dy), 8, BALL, outline=1.6)
     _replay(canvas, event.cue)
 
 

@@ -1,0 +1,61 @@
+"""How fast the arena renders: CPU milliseconds per frame, drawing and encoding, one process, beside the floor of encoding alone.
+
+There is no rival: nothing else draws these clips. Usage: python benchmarks/arena.py [clips per sport]
+"""
+
+import json
+import platform
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import PIL
+
+from deepsport.arena.encode import write_clip
+from deepsport.arena.generate import render_clip
+from deepsport.arena.render import frames
+from deepsport.arena.script import Dials, write_script
+from deepsport.arena.sports import SPORTS
+
+
+def measure(sport: str, n_clips: int, folder: Path) -> tuple[float, float, float]:
+    """CPU milliseconds per frame: all, encoding alone; and frames per second of wall time. Clips and floor take turns."""
+    whole_s = encode_s = wall_s = 0.0
+    n_frames = 0
+    for number in range(n_clips):
+        truth = write_script(SPORTS[sport], 1, number, Dials())
+        pictures = list(frames(truth))
+        start, start_wall = time.process_time(), time.perf_counter()
+        render_clip(folder, truth)
+        middle, middle_wall = time.process_time(), time.perf_counter()
+        write_clip(
+            folder / "floor.mp4", pictures, cuts=(truth.events[0].first_index, truth.events[0].last_index + 1), comment="floor"
+        )
+        encode_s += time.process_time() - middle
+        whole_s += middle - start
+        wall_s += middle_wall - start_wall
+        n_frames += truth.n_frames
+    return 1000 * whole_s / n_frames, 1000 * encode_s / n_frames, n_frames / wall_s
+
+
+def main() -> None:
+    """Measures every sport and prints a table and one JSON line."""
+    n_clips = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    cases: dict[str, object] = {}
+    print(f"{'sport':<12}{'ms/frame':>10}{'encoding':>10}{'frames/CPU s':>14}{'frames/s':>10}")
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "clips").mkdir()
+        for sport in SPORTS:
+            measure(sport, 1, Path(folder))  # fills the caches of sprites
+            ours, floor, per_s = measure(sport, n_clips, Path(folder))
+            print(f"{sport:<12}{ours:>10.3f}{floor:>10.3f}{1000 / ours:>14.0f}{per_s:>10.0f}")
+            cases[sport] = {"ours": ours, "rivals": {}, "ratio_to_best_rival": None, "ratio_to_floor": ours / floor}
+    versions = {"python": platform.python_version(), "av": av.__version__, "pillow": PIL.__version__, "numpy": np.__version__}
+    print(json.dumps({"name": "arena: CPU ms per rendered frame", "cases": cases, "versions": versions}))
+
+
+if __name__ == "__main__":
+    main()
