@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from deepsport.policy.base import Pixels
-from deepsport.policy.local.backbone import causal_mask
 from deepsport.policy.local.chat import mrope_positions
 from deepsport.policy.local.policy import LocalPolicy
 from deepsport.records import Frame, TokenRecord
@@ -95,8 +94,7 @@ class FrameReader:
 
 def sampled_logprobs(policy: LocalPolicy, batch: Batch, features: Tensor | None, temperature: float = 1.0) -> Tensor:
     """[S] log-probability of each sampled token given all before it. Raises TrainingError when tokens and frames disagree."""
-    mask = causal_mask(batch.n_rows, batch.ids_BL.shape[1], batch.ids_BL.device)
-    hidden = policy.backbone.hidden(batch.ids_BL, features, batch.positions_3BL, mask)
+    hidden = policy.backbone.hidden(batch.ids_BL, features, batch.positions_3BL)
     before = hidden[batch.rows_S, batch.columns_S - 1]
     tokens_S = batch.ids_BL[batch.rows_S, batch.columns_S]
     return policy.backbone.logprobs(before, temperature).gather(-1, tokens_S[:, None])[:, 0]

@@ -37,7 +37,9 @@ def has_spread(values_PG: Tensor) -> Tensor:
     return values_PG.amax(dim=1) - values_PG.amin(dim=1) > 1e-6
 
 
-def clipped_loss(logprobs_S: Tensor, old_logprobs_S: Tensor, advantages_S: Tensor, *, clip_low: float, clip_high: float) -> Tensor:
+def clipped_loss(
+    logprobs_S: Tensor, old_logprobs_S: Tensor, advantages_S: Tensor, *, clip_low: float, clip_high: float
+) -> Tensor:
     """[S] the clipped policy-gradient loss of each sampled token. Both clips infinite: REINFORCE with baseline."""
     ratio_S = torch.exp(logprobs_S - old_logprobs_S)
     clipped_S = ratio_S.clamp(1 - clip_low, 1 + clip_high)

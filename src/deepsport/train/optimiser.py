@@ -28,9 +28,7 @@ class OptimiserConfig(Config):
 
 def make_optimiser(parameters: Sequence[nn.Parameter], config: OptimiserConfig) -> torch.optim.AdamW:
     """AdamW over the given parameters."""
-    return torch.optim.AdamW(
-        parameters, lr=config.lr, betas=(config.beta1, config.beta2), weight_decay=config.weight_decay
-    )
+    return torch.optim.AdamW(parameters, lr=config.lr, betas=(config.beta1, config.beta2), weight_decay=config.weight_decay)
 
 
 def learning_rate(config: OptimiserConfig, step: int, n_steps: int) -> float:
@@ -54,7 +52,9 @@ def update(optimiser: torch.optim.Optimizer, config: OptimiserConfig, step: int,
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     norm = nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
     if not torch.isfinite(norm):
-        raise TrainingError(f"step {step}: a gradient is {norm.item()} on samples {', '.join(samples[:8])}. No weight was changed.")
+        raise TrainingError(
+            f"step {step}: a gradient is {norm.item()} on samples {', '.join(samples[:8])}. No weight was changed."
+        )
     for group in optimiser.param_groups:
         group["lr"] = learning_rate(config, step, n_steps)
     optimiser.step()

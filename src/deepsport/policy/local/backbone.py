@@ -60,19 +60,26 @@ class Backbone:
         return list(stacked.split([down * across // self.merge_size**2 for down, across in grids_F]))
 
     def hidden(
-        self, ids_BL: Tensor, features: Tensor | None, positions_3BL: Tensor, mask: Tensor, cache: KeyValueStore | None = None
+        self,
+        ids_BL: Tensor,
+        features: Tensor | None,
+        positions_3BL: Tensor,
+        mask: Tensor | None = None,
+        cache: KeyValueStore | None = None,
     ) -> Tensor:
         """Last hidden states [B, L, D].
 
         features: [sum of visual tokens, K, D] in row-major order of the image placeholders in ids_BL.
-        mask: boolean [B, 1, L, keys], true where a query may look.
+        mask: boolean [B, 1, L, keys], true where a query may look; None: at itself and all before it in its row.
         Raises TrainingError when placeholders and embeddings differ in number."""
         embeddings = self._language.embed_tokens(ids_BL)
         visual = ids_BL == self._image_pad
         extra: dict[str, Any] = {}
         n_found = 0 if features is None else len(features)
         if (n_placed := int(visual.sum())) != n_found:
-            raise TrainingError(f"{n_placed} image placeholders but {n_found} frame embeddings: tokens and frames do not belong together")
+            raise TrainingError(
+                f"{n_placed} image placeholders but {n_found} frame embeddings: tokens and frames do not belong together"
+            )
         if features is not None and n_found:
             embeddings = embeddings.masked_scatter(visual[..., None], features[:, 0].to(embeddings.dtype))
             if features.shape[1] > 1:
@@ -92,11 +99,6 @@ class Backbone:
         logits = self._head(hidden).float()
         logits = logits.index_fill(-1, self._suppressed, float("-inf"))
         return torch.log_softmax(logits / temperature, dim=-1)
-
-
-def causal_mask(n_rows: int, length: int, device: torch.device) -> Tensor:
-    """[B, 1, L, L], true where a token may look: at itself and what came before."""
-    return torch.ones(length, length, dtype=torch.bool, device=device).tril().expand(n_rows, 1, length, length)
 
 
 def _frame_attention(

@@ -57,9 +57,7 @@ class Chat:
         self.end = self._id("<|im_end|>")
         self.pad = self._id("<|endoftext|>")
         self.image_pad = self._id("<|image_pad|>")
-        self._start, self._vision_start, self._vision_end = map(
-            self._id, ("<|im_start|>", "<|vision_start|>", "<|vision_end|>")
-        )
+        self._start, self._vision_start, self._vision_end = map(self._id, ("<|im_start|>", "<|vision_start|>", "<|vision_end|>"))
         self.suppressed = sorted({self._id(token) for token in CONTROL_TOKENS} | {self.pad})
         """Token ids that a policy may never sample."""
 

@@ -67,13 +67,17 @@ def _folder(model: str) -> Path:
     if Path(model).is_dir():
         return Path(model)
     if model.startswith((".", "/")) or model.count("/") != 1:
-        raise PolicyError(f"{model!r} is neither a checkpoint folder nor a hub id (owner/name). Try --model Qwen/Qwen2.5-VL-7B-Instruct.")
+        raise PolicyError(
+            f"{model!r} is neither a checkpoint folder nor a hub id (owner/name). Try --model Qwen/Qwen2.5-VL-7B-Instruct."
+        )
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(model, allow_patterns=["*.safetensors", "*.json", "*.jinja", "*.txt"]))
     except Exception as error:  # the hub client raises many unrelated classes
-        raise PolicyError(f"{model!r} could not be had from the hub ({type(error).__name__}). Is the name right and the net there?") from error
+        raise PolicyError(
+            f"{model!r} could not be had from the hub ({type(error).__name__}). Is the name right and the net there?"
+        ) from error
 
 
 def _load_weights(folder: Path) -> Any:

@@ -85,7 +85,8 @@ class _BatchCache:
         if n_columns > capacity:
             extra = math.ceil((n_columns - capacity) / 64) * 64
             self.layers = [
-                (torch.nn.functional.pad(k, (0, 0, 0, extra)), torch.nn.functional.pad(v, (0, 0, 0, extra))) for k, v in self.layers
+                (torch.nn.functional.pad(k, (0, 0, 0, extra)), torch.nn.functional.pad(v, (0, 0, 0, extra)))
+                for k, v in self.layers
             ]
 
     def select(self, rows: Tensor) -> "_BatchCache":
@@ -147,7 +148,7 @@ class Engine:
     def _should_admit(self) -> bool:
         """Newcomers wait until they are worth interrupting the batch for."""
         room = self._max_batch - len(self._active)
-        return room > 0 and len(self._waiting) * 3 >= min(len(self._active), room)  and bool(self._waiting)
+        return room > 0 and len(self._waiting) * 3 >= min(len(self._active), room) and bool(self._waiting)
 
     async def _linger(self) -> None:
         known = -1
@@ -245,9 +246,7 @@ class Engine:
             r = self._active[i]
             if not r.future.done():
                 cut_off = r.sampled[-1] != self._end
-                r.future.set_result(
-                    Sampled(r.sampled, r.logprobs, cut_off, self._cache.row(i), int(self._cache.lengths_B[i]))
-                )
+                r.future.set_result(Sampled(r.sampled, r.logprobs, cut_off, self._cache.row(i), int(self._cache.lengths_B[i])))
         kept = [i for i in range(len(self._active)) if i not in set(gone)]
         self._active = [self._active[i] for i in kept]
         self._cache = self._cache.select(torch.tensor(kept, device=self._backbone.device)) if kept else None

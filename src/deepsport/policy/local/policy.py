@@ -57,7 +57,15 @@ class LocalPolicy:
     """A model in this process."""
 
     def __init__(
-        self, name: str, backbone: Backbone, chat: Chat, preprocessor: Preprocessor, *, context: int, brief: bool, arena_only: bool
+        self,
+        name: str,
+        backbone: Backbone,
+        chat: Chat,
+        preprocessor: Preprocessor,
+        *,
+        context: int,
+        brief: bool,
+        arena_only: bool,
     ) -> None:
         self.name = name
         self.backbone = backbone

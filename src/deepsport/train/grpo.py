@@ -1,0 +1,225 @@
+"""Agentic GRPO: groups of whole episodes, a gated reward, group-relative advantages, no critic.
+
+Groups whose answers are all equally right teach nothing and are dropped; those of them that still differ in total reward (by the
+exploration bonus alone) are counted as phantom groups. Tool output carries no loss. P questions, G episodes each, S sampled tokens.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from deepsport.agent.rollout import Limits, run_episode
+from deepsport.config import Config
+from deepsport.policy.base import Sampling
+from deepsport.policy.local.policy import LocalPolicy
+from deepsport.progress import track
+from deepsport.records import Episode, Question, Reward
+from deepsport.reward.gated import GatedReward
+from deepsport.run import Run
+from deepsport.train import checkpoint
+from deepsport.train.batch import Batch, FrameReader, collate, sampled_logprobs
+from deepsport.train.objective import Aggregation, advantages, clipped_loss, has_spread, kl_penalty, token_weights
+from deepsport.train.optimiser import OptimiserConfig, make_optimiser, require_finite, update
+from deepsport.train.sampler import draw
+from deepsport.train.watch import describe_step
+from deepsport.video.source import FrameSource
+
+
+class GRPOConfig(Config):
+    """One run of reinforcement learning."""
+
+    steps: int = 60
+    questions_per_step: int = 8
+    """P."""
+    group_size: int = 8
+    """G, episodes per question."""
+    temperature: float = 1.0
+    max_reply_tokens: int = 64
+    updates_per_step: int = 1
+    """Optimiser steps on each batch of rollouts."""
+    rows_per_forward: int = 16
+    """Episodes in one forward pass; bounds memory."""
+    divide_by_std: bool = False
+    """Divide advantages by the group's standard deviation (original GRPO)."""
+    filter_by_accuracy: bool = True
+    """Drop groups whose answers are all equally right; else only groups of equal total reward are dropped."""
+    clip_low: float = 0.2
+    clip_high: float = 0.28
+    aggregation: Aggregation = Aggregation.TOKEN
+    kl_coefficient: float = 0.0
+    """Weight of the KL penalty against the policy at the start; 0 leaves the reference out."""
+    train_vision: bool = False
+    """Also train the vision tower; frozen, a frame is embedded once for the whole run."""
+    optimiser: OptimiserConfig = OptimiserConfig(lr=2e-4)
+    checkpoint_every: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The scored episodes of one question."""
+
+    episodes: list[Episode]
+    rewards: list[Reward]
+
+    @property
+    def teaches(self) -> bool:
+        """Whether some answers were better than others."""
+        return bool(has_spread(torch.tensor([[reward.accuracy or 0.0 for reward in self.rewards]])))
+
+    @property
+    def differs(self) -> bool:
+        """Whether total rewards differ."""
+        return bool(has_spread(torch.tensor([[reward.total for reward in self.rewards]])))
+
+
+def reinforce(
+    policy: LocalPolicy,
+    questions: Sequence[Question],
+    source: FrameSource,
+    config: GRPOConfig,
+    run: Run,
+    *,
+    limits: Limits,
+    reward: GatedReward,
+    origin: Path,
+    seed: int,
+) -> None:
+    """Trains in place, resuming from the newest checkpoint. Raises TrainingError before a bad step moves a weight."""
+    policy.backbone.vision.requires_grad_(config.train_vision)
+    optimiser = make_optimiser([p for p in policy.backbone.model.parameters() if p.requires_grad], config.optimiser)
+    learner = Learner(policy, optimiser, FrameReader(source, policy), config)
+    folder = run.path("checkpoints/rl")
+    first = checkpoint.resume(folder, policy, optimiser)
+    with track("rl", total=config.steps, unit="steps", done=first) as tick:
+        for step in range(first, config.steps):
+            started = time.monotonic()
+            questions_P = draw(questions, config.questions_per_step, step, seed)
+            episodes_PG = asyncio.run(rollouts(policy, questions_P, source, config, limits, seed=seed * 100_003 + step))
+            groups = [score(episodes, reward) for episodes in episodes_PG]  # bad episodes are left out, not scored
+            kept = [group for group in groups if (group.teaches if config.filter_by_accuracy else group.differs)]
+            seconds_rollout = time.monotonic() - started
+            learnt = learner.step(kept, step) if kept else {}
+            seconds = {"seconds": time.monotonic() - started, "seconds_rollout": seconds_rollout}
+            metrics = describe_step([(g.episodes, g.rewards) for g in groups]) | {
+                "groups_flat": sum(not group.teaches for group in groups) / len(groups),
+                "groups_phantom": sum(not group.teaches and group.differs for group in groups) / len(groups),
+            }
+            run.append("metrics.jsonl", {"stage": "rl", "step": step, **metrics, **learnt, **seconds})
+            tick(extra=f"reward {metrics['reward']:.2f}  accuracy {metrics['accuracy']:.2f}  calls {metrics['tool_calls']:.2f}")
+            if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
+                checkpoint.save(folder, policy, optimiser, step + 1, origin)
+
+
+async def rollouts(
+    policy: LocalPolicy, questions_P: Sequence[Question], source: FrameSource, config: GRPOConfig, limits: Limits, *, seed: int
+) -> list[list[Episode]]:
+    """G episodes for each of P questions, all at once; every episode has its own seed."""
+
+    async def one(question: Question, number: int) -> Episode:
+        sampling = Sampling(
+            temperature=config.temperature,
+            max_tokens=config.max_reply_tokens,
+            seed=seed * len(questions_P) * config.group_size + number,
+        )
+        return await run_episode(question, policy, source, limits=limits, sampling=sampling)
+
+    G = config.group_size
+    flat = await asyncio.gather(*(one(q, p * G + g) for p, q in enumerate(questions_P) for g in range(G)))
+    return [flat[start : start + G] for start in range(0, len(flat), G)]
+
+
+def score(episodes: Sequence[Episode], reward: GatedReward) -> Group:
+    """Rewards of a group; an episode that nobody can score (its video or policy failed) is left out."""
+    scored = [(episode, reward.score(episode)) for episode in episodes]
+    valid = [(episode, parts) for episode, parts in scored if parts.accuracy is not None]
+    return Group([episode for episode, _ in valid], [parts for _, parts in valid])
+
+
+class Learner:
+    """Turns scored groups into optimiser steps."""
+
+    def __init__(self, policy: LocalPolicy, optimiser: torch.optim.Optimizer, frames: FrameReader, config: GRPOConfig) -> None:
+        self._policy = policy
+        self._optimiser = optimiser
+        self._frames = frames
+        self._config = config
+        model = policy.backbone.model
+        self._reference = {k: v.clone() for k, v in model.state_dict().items()} if config.kl_coefficient else None
+
+    def step(self, groups: Sequence[Group], step: int) -> dict[str, float]:
+        """One batch of rollouts, `updates_per_step` times; returns what to log."""
+        config = self._config
+        episodes = [episode for group in groups for episode in group.episodes]
+        rewards_by_group = [torch.tensor([[reward.total for reward in group.rewards]]) for group in groups]
+        advantages_B = torch.cat([advantages(r, divide_by_std=config.divide_by_std)[0] for r in rewards_by_group])
+        parts = self._collate(episodes)
+        references = [self._reference_logprobs(batch) for batch, _ in parts]
+        n_tokens = sum(len(batch.rows_S) for batch, _ in parts)
+        stats: dict[str, float] = {}
+        for number in range(config.updates_per_step):
+            loss, mismatch, clipped = 0.0, 0.0, 0.0
+            for (batch, rows), reference in zip(parts, references, strict=True):
+                weights_S = self._weights(batch, n_tokens, len(episodes))
+                logprobs_S = sampled_logprobs(self._policy, batch, self._features(batch), config.temperature)
+                advantages_S = advantages_B[rows].to(logprobs_S.device)[batch.rows_S]
+                losses_S = clipped_loss(
+                    logprobs_S, batch.old_logprobs_S, advantages_S, clip_low=config.clip_low, clip_high=config.clip_high
+                )
+                if reference is not None:
+                    losses_S = losses_S + config.kl_coefficient * kl_penalty(logprobs_S, reference)
+                part = (losses_S * weights_S).sum()
+                require_finite(part, step, [episodes[row].id for row in rows])
+                part.backward()
+                loss += part.item()
+                gap_S = (logprobs_S - batch.old_logprobs_S).detach().abs()
+                mismatch = max(mismatch, gap_S.max().item())
+                clipped += float((weights_S * (gap_S.exp() - 1 > config.clip_low)).sum())
+            norm = update(self._optimiser, config.optimiser, step, config.steps, [episode.id for episode in episodes])
+            if number == 0:
+                stats = {"loss": loss, "grad_norm": norm, "mismatch": mismatch}
+            stats["clipped"] = clipped
+        if config.train_vision:
+            self._policy.features.forget()
+        return stats | {"tokens": float(n_tokens)}
+
+    def _collate(self, episodes: Sequence[Episode]) -> list[tuple[Batch, list[int]]]:
+        """Micro-batches of episodes of like length, each with the rows it came from."""
+        order = sorted(range(len(episodes)), key=lambda row: len(_ids(episodes[row])))
+        size = self._config.rows_per_forward
+        cuts = [order[start : start + size] for start in range(0, len(order), size)]
+        records = [[episodes[row].tokens for row in rows] for rows in cuts]
+        return [
+            (collate([r for r in part if r is not None], self._policy), rows) for part, rows in zip(records, cuts, strict=True)
+        ]
+
+    def _weights(self, batch: Batch, n_tokens: int, n_episodes: int) -> Tensor:
+        """[S] shares of the whole batch's mean, of which this micro-batch is a part."""
+        how = self._config.aggregation
+        share = len(batch.rows_S) / n_tokens if how is Aggregation.TOKEN else batch.n_rows / n_episodes
+        return token_weights(batch.rows_S, batch.n_rows, how) * share
+
+    def _features(self, batch: Batch) -> Tensor:
+        if self._config.train_vision:
+            return self._frames.features(batch.frames)
+        with torch.no_grad():
+            return self._frames.features(batch.frames)
+
+    def _reference_logprobs(self, batch: Batch) -> Tensor | None:
+        if self._reference is None:
+            return None
+        model = self._policy.backbone.model
+        with torch.no_grad():
+            now = {k: v.clone() for k, v in model.state_dict().items()}
+            model.load_state_dict(self._reference)
+            logprobs_S = sampled_logprobs(self._policy, batch, self._frames.features(batch.frames), self._config.temperature)
+            model.load_state_dict(now)
+        return logprobs_S
+
+
+def _ids(episode: Episode) -> tuple[int, ...]:
+    return episode.tokens.ids if episode.tokens else ()

@@ -1,0 +1,70 @@
+"""Supervised fine-tuning: the policy learns to say what the teacher said. Only the teacher's own words carry loss.
+
+One loop for both parts of the curriculum: perception (single frames, named) and episodes (whole trajectories).
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from deepsport.config import Config
+from deepsport.policy.local.policy import LocalPolicy
+from deepsport.progress import track
+from deepsport.records import Episode, TokenRecord
+from deepsport.run import Run
+from deepsport.train import checkpoint
+from deepsport.train.batch import FrameReader, collate, sampled_logprobs
+from deepsport.train.optimiser import OptimiserConfig, make_optimiser, require_finite, update
+from deepsport.train.sampler import draw
+
+
+class SFTConfig(Config):
+    """One stage of supervised fine-tuning."""
+
+    steps: int = 200
+    batch_size: int = 16
+    """Episodes per step."""
+    optimiser: OptimiserConfig = OptimiserConfig()
+    checkpoint_every: int = 100
+    """Steps between checkpoints."""
+
+
+def fit(
+    policy: LocalPolicy,
+    episodes: Sequence[Episode],
+    frames: FrameReader,
+    config: SFTConfig,
+    run: Run,
+    *,
+    stage: str,
+    origin: Path,
+    seed: int,
+) -> None:
+    """Trains in place, resuming from the stage's newest checkpoint. Raises TrainingError before a bad step moves a weight."""
+    optimiser = make_optimiser(list(policy.backbone.model.parameters()), config.optimiser)
+    folder = run.path(f"checkpoints/{stage}")
+    first = checkpoint.resume(folder, policy, optimiser)
+    with track(stage, total=config.steps, unit="steps", done=first) as tick:
+        for step in range(first, config.steps):
+            started = time.monotonic()
+            batch_of = draw(episodes, config.batch_size, step, seed)
+            ids = [episode.id for episode in batch_of]
+            batch = collate([_tokens(episode) for episode in batch_of], policy)
+            loss = -sampled_logprobs(policy, batch, frames.features(batch.frames)).mean()
+            require_finite(loss, step, ids)
+            loss.backward()
+            norm = update(optimiser, config.optimiser, step, config.steps, ids)
+            seconds = time.monotonic() - started
+            run.append(
+                "metrics.jsonl", {"stage": stage, "step": step, "loss": loss.item(), "grad_norm": norm, "seconds": seconds}
+            )
+            tick(extra=f"loss {loss.item():.3f}")
+            if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
+                checkpoint.save(folder, policy, optimiser, step + 1, origin)
+    policy.features.forget()
+
+
+def _tokens(episode: Episode) -> TokenRecord:
+    if episode.tokens is None:
+        raise ValueError(f"episode {episode.id} has no token record: play it back through the policy's tokenizer first")
+    return episode.tokens
