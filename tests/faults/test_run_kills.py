@@ -1,4 +1,4 @@
-"""Kill -9 at twenty random points: what the run holds in the end is what an uninterrupted one holds."""
+"""A run of two stages, killed at twenty random points on its way: in the end it holds what an uninterrupted one holds."""
 
 import random
 import subprocess
@@ -22,10 +22,11 @@ class Item(BaseModel):
 
 
 class Recipe(Config):
-    items: int = 40
+    items: int = 150
 
 
 with Run.open(Path(sys.argv[1]), Recipe()) as run:
+    print("open", flush=True)
     for stage in ("first", "second"):
         if run.done(stage):
             continue
@@ -41,25 +42,21 @@ RESULTS = ("config.toml", "first.jsonl", "second.jsonl", "report.json")
 
 
 def attempt(folder: Path, kill_after_s: float | None) -> int:
-    with subprocess.Popen([sys.executable, "-c", WORK, folder]) as process:
+    with subprocess.Popen([sys.executable, "-c", WORK, folder], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
         if kill_after_s is not None:
-            while process.poll() is None and not (folder / "first.jsonl").exists():
-                time.sleep(0.002)
             time.sleep(kill_after_s)
             process.kill()
         return process.wait()
 
 
 @pytest.mark.slow
-def test_after_twenty_kills_the_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+def test_a_run_killed_twenty_times_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     rng = random.Random(20)
-    assert attempt(tmp_path / "whole", None) == 0
-    killed, kills = tmp_path / "killed", 0
-    for round_number in range(20):
-        folder = killed / str(round_number)
-        kills += attempt(folder, rng.uniform(0, 0.14)) == -9
-        assert attempt(folder, None) == 0
-        assert [(folder / name).read_bytes() for name in RESULTS] == [
-            (tmp_path / "whole" / name).read_bytes() for name in RESULTS
-        ]
-    assert kills >= 10
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert attempt(whole, None) == 0
+    codes = [attempt(killed, rng.uniform(0, 0.03)) for _ in range(20)]
+    assert attempt(killed, None) == 0
+    assert codes.count(-9) >= 15
+    assert [(killed / name).read_bytes() for name in RESULTS] == [(whole / name).read_bytes() for name in RESULTS]
