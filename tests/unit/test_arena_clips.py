@@ -17,7 +17,7 @@ from deepsport.arena.render import frames
 from deepsport.arena.script import Dials, write_script
 from deepsport.arena.sports import SPORTS
 from deepsport.arena.truth import ClipTruth, Event
-from deepsport.errors import BadConfig, BadRecord
+from deepsport.errors import BadConfig, BadRecord, RunError
 from deepsport.records import Question
 
 SHORT = Dials(shortest=64, longest=66)
@@ -99,6 +99,20 @@ def test_other_dials_make_the_clips_anew(tmp_path: Path) -> None:
     assert [truth.n_frames for truth in load_truths(tmp_path).values()] == [90]
 
 
+def test_clips_that_are_not_of_an_arena_set_are_never_thrown_away(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "final.mp4").write_bytes(b"mine")
+    with pytest.raises(RunError, match=r"holds final\.mp4, which is not of an arena set"):
+        make_set(tmp_path, n_clips=1, seed=1, dials=SHORT)
+    assert (tmp_path / "clips" / "final.mp4").read_bytes() == b"mine"
+
+
+def test_a_set_leaves_no_partial_file_behind(tmp_path: Path) -> None:
+    make_set(tmp_path, n_clips=1, seed=1, dials=SHORT)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clips", "questions.jsonl", "set.json", "truth.jsonl"]
+    assert [path.name for path in (tmp_path / "clips").iterdir()] == ["soccer-1-00000.mp4"]
+
+
 def test_an_unknown_sport_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match="no sport 'chess'; it has soccer, "):
         make_set(tmp_path, n_clips=1, seed=1, sports=["chess"])
@@ -108,7 +122,7 @@ def test_a_folder_without_a_set_and_a_broken_truth_are_refused_by_name(tmp_path:
     with pytest.raises(BadRecord, match=r"truth\.jsonl is missing"):
         load_truths(tmp_path)
     (tmp_path / "truth.jsonl").write_text('{"video": 1}\n')
-    with pytest.raises(BadRecord, match=r"truth.jsonl, line 1: not a clip's truth"):
+    with pytest.raises(BadRecord, match=r"truth.jsonl:1 is not a valid ClipTruth"):
         load_truths(tmp_path)
 
 

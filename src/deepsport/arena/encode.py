@@ -7,7 +7,7 @@ nothing refers across them, so the event leaves no trace in the compression of t
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # PyAV's stubs leave packets, options and Pillow images untyped
 
-import os
+import io
 from collections.abc import Container, Iterable
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from PIL import Image
 
 from deepsport.arena.canvas import HEIGHT, WIDTH
 from deepsport.arena.truth import FPS
+from deepsport.durable import write_atomic
 
 _OPTIONS = {
     "preset": "ultrafast",
@@ -27,9 +28,11 @@ _OPTIONS = {
 
 
 def write_clip(path: Path, frames: Iterable[Image.Image], *, cuts: Container[int], comment: str) -> None:
-    """Encodes RGB frames of 224x126 pixels to `path`, whole or not at all; `cuts` are the indices at which a new shot begins."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with av.open(str(partial), "w", format="mp4") as container:
+    """Encodes RGB frames of 224x126 pixels to `path`, whole or not at all; `cuts` are the indices at which a new shot begins.
+
+    Raises RunError if the disk does not take it."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
         container.metadata["comment"] = comment
         stream = container.add_stream("libx264", rate=FPS, options=dict(_OPTIONS))
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -41,4 +44,4 @@ def write_clip(path: Path, frames: Iterable[Image.Image], *, cuts: Container[int
                 frame.pict_type = PictureType.I
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    partial.replace(path)
+    write_atomic(path, buffer.getvalue())

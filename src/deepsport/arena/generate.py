@@ -8,14 +8,10 @@
 Sets with different seeds have no clip in common, so a held-out set is a set with another seed.
 """
 
-import json
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from deepsport.arena.encode import write_clip
 from deepsport.arena.questions import ask
@@ -23,7 +19,8 @@ from deepsport.arena.render import frames
 from deepsport.arena.script import Dials, write_script
 from deepsport.arena.sports import SPORTS
 from deepsport.arena.truth import ClipTruth
-from deepsport.errors import BadConfig, BadRecord
+from deepsport.durable import disk_errors, read_records, write_atomic
+from deepsport.errors import BadConfig, BadRecord, RunError
 from deepsport.records import Question, Record
 
 RENDERING = 1
@@ -54,7 +51,7 @@ def make_set(
 ) -> list[Question]:
     """Renders what is missing of a set, and returns its questions; `progress` is told (clips done, clips in all).
 
-    Sports take turns. Raises BadConfig for an unknown sport."""
+    Sports take turns. Raises BadConfig for an unknown sport, RunError if the folder holds other clips or the disk is full."""
     recipe = SetRecipe(seed=seed, sports=_known(sports), dials=dials or Dials())
     truths = [write_script(SPORTS[name], seed, number, recipe.dials) for name, number in _turns(recipe.sports, n_clips)]
     questions = [q for t, (_, number) in zip(truths, _turns(recipe.sports, n_clips), strict=True) for q in ask(t, number)]
@@ -75,22 +72,13 @@ def render_clip(folder: Path, truth: ClipTruth) -> Path:
 
 
 def load_truths(folder: Path) -> dict[str, ClipTruth]:
-    """The truths of a set, by the path of the clip as it stands in its questions. Raises BadRecord."""
+    """The truths of a set, by the path of the clip as it stands in its questions.
+
+    Raises BadRecord for a folder that holds no set, or a line that is not a truth."""
     path = folder / "truth.jsonl"
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise BadRecord(f"{folder} holds no arena set: truth.jsonl is missing. Make it with `deepsport arena render`.") from None
-    truths = (_read_truth(path, number, line) for number, line in enumerate(lines, 1))
-    return {truth.video: truth for truth in truths}
-
-
-def _read_truth(path: Path, number: int, line: str) -> ClipTruth:
-    try:
-        return ClipTruth.model_validate_json(line)
-    except ValidationError as error:
-        reason = f"not a clip's truth ({error.error_count()} errors)"
-        raise BadRecord(f"{path}, line {number}: {reason}. Make the set again with `deepsport arena render`.") from None
+    if not path.exists():
+        raise BadRecord(f"{folder} holds no arena set: truth.jsonl is missing. Make one with `deepsport arena render {folder}`.")
+    return {truth.video: truth for truth in read_records(path, ClipTruth)}
 
 
 def _known(sports: Sequence[str] | None) -> tuple[str, ...]:
@@ -110,16 +98,19 @@ def _turns(sports: Sequence[str], n_clips: int) -> Iterator[tuple[str, int]]:
 
 
 def _prepare(folder: Path, recipe: SetRecipe) -> None:
-    """Makes the folder; throws away clips that another recipe made. Raises BadConfig rather than delete what no recipe made."""
-    (folder / "clips").mkdir(parents=True, exist_ok=True)
-    stamp = folder / "set.json"
-    if not stamp.exists() and any((folder / "clips").iterdir()):
-        raise BadConfig(f"{folder / 'clips'} holds files but {folder} is no arena set (no set.json). Give a new folder.")
-    text = json.dumps(recipe.model_dump(mode="json"), indent=1) + "\n"
-    if not stamp.exists() or stamp.read_text(encoding="utf-8") != text:
-        for stale in (folder / "clips").glob("*.mp4"):
-            stale.unlink()
-        _write_text(stamp, text)
+    """Makes the folder; throws away clips that another recipe made. Raises RunError for a folder with other clips in it."""
+    stamp, clips = folder / "set.json", folder / "clips"
+    text = recipe.model_dump_json(indent=1) + "\n"
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == text:
+        return
+    found = sorted(clips.glob("*.mp4"))
+    if found and not stamp.exists():
+        raise RunError(f"{clips} holds {found[0].name}, which is not of an arena set. Choose another folder.")
+    for stale in found:
+        stale.unlink()
+    with disk_errors(clips):
+        clips.mkdir(parents=True, exist_ok=True)
+    write_atomic(stamp, text)
 
 
 def _render(
@@ -143,10 +134,4 @@ def _rendering(folder: Path, truths: Sequence[ClipTruth], workers: int) -> Itera
 
 
 def _write_lines(path: Path, records: Sequence[Record]) -> None:
-    _write_text(path, "".join(record.model_dump_json() + "\n" for record in records))
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_atomic(path, "".join(record.model_dump_json() + "\n" for record in records))
