@@ -1,0 +1,51 @@
+"""Which policy acts: from the options of a command to a policy and the prompt it was made for."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deepsport.errors import BadConfig, PolicyError
+
+if TYPE_CHECKING:
+    from deepsport.agent.prompt import PromptStyle
+    from deepsport.policy.base import Policy
+
+ARENA_MARK = "deepsport-arena/"
+"""How the container comment of every clip of the arena begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A policy, and what has to be known to use it well."""
+
+    policy: "Policy"
+    style: "PromptStyle"
+    arena_only: bool = False
+    """It has seen nothing but the arena."""
+
+    def is_out_of_place(self, comment: str) -> bool:
+        """Whether a video with this container comment is footage that the policy knows nothing of."""
+        return self.arena_only and not comment.startswith(ARENA_MARK)
+
+
+def remote_actor(endpoint: str, model: str | None, native_tools: bool) -> Actor:
+    """A model behind an OpenAI-compatible address. Raises BadConfig."""
+    from deepsport.agent.prompt import PromptStyle
+    from deepsport.policy.openai import OpenAIPolicy
+
+    if model is None:
+        advice = f"Name it with --model; `deepsport doctor --endpoint {endpoint}` lists what is served."
+        raise BadConfig(f"--endpoint needs the name of a model. {advice}")
+    return Actor(OpenAIPolicy(model, endpoint, native_tools=native_tools), PromptStyle.FULL)
+
+
+def local_actor(model: str) -> Actor:
+    """`nano`, a checkpoint folder or a hub id. Raises PolicyError."""
+    from deepsport.agent.prompt import PromptStyle
+
+    try:
+        from deepsport.policy.local.checkpoint import load_policy
+    except ModuleNotFoundError as error:
+        advice = "Install them with `pip install 'deepsport[train]'`, or use a server with --endpoint."
+        raise PolicyError(f"local models need torch and transformers ({error.name} is missing). {advice}") from None
+    policy = load_policy(model)
+    return Actor(policy, PromptStyle.BRIEF if policy.brief else PromptStyle.FULL, policy.arena_only)

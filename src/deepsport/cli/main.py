@@ -1,0 +1,42 @@
+"""The command `deepsport`.
+
+One module per command, each no more than its options, help and output. Modules import nothing heavy at their top: everything a
+command needs is imported inside it, so that help comes at once. A new command adds one line here.
+"""
+
+from typing import Annotated
+
+import typer
+
+from deepsport.cli import arena
+from deepsport.cli.ask import ask
+from deepsport.cli.doctor import doctor
+
+app = typer.Typer(
+    name="deepsport",
+    help="Models that think with sports video: look at sparse frames, decide where to look again, answer.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"deepsport {version('deepsport')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(  # pyright: ignore[reportUnusedFunction] (typer calls it)
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None: ...
+
+
+app.command()(ask)
+app.command()(doctor)
+app.add_typer(arena.app, name="arena")
