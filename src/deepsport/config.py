@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, to_jsonable_python
 
 from deepsport.errors import BadConfig
 
@@ -36,8 +36,10 @@ def load(model: type[C], path: Path | None, overrides: Sequence[str] = ()) -> C:
     Raises BadConfig with one line per fault."""
     tree = _read(path) if path is not None else {}
     overridden = [_override(tree, text) for text in overrides]
+    defaults = {name: field.get_default(call_default_factory=True) for name, field in model.model_fields.items()}
+    whole = {key: _over(defaults.get(key), value) for key, value in tree.items()}
     try:
-        return model.model_validate_json(json.dumps(tree, default=str), strict=True)
+        return model.model_validate_json(json.dumps(whole, default=str), strict=True)
     except ValidationError as error:
         faults = [_fault(model, fault, path, overridden) for fault in error.errors()]
         raise BadConfig("\n".join(faults)) from None
@@ -62,6 +64,14 @@ def _read(path: Path) -> dict[str, Any]:
         raise BadConfig(f"{path} cannot be read ({error.strerror}). Give the path of a TOML recipe.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadConfig(f"{path} is not a TOML file: {error}") from None
+
+
+def _over(default: object, given: Any) -> Any:
+    """A table given in part is filled up from the default it replaces, which may differ from the defaults of its class."""
+    if not isinstance(given, dict) or not (isinstance(default, BaseModel) or is_dataclass(default)):
+        return given
+    table = cast(dict[str, Any], given)
+    return {**to_jsonable_python(default), **{key: _over(getattr(default, key, None), value) for key, value in table.items()}}
 
 
 def _override(tree: dict[str, Any], text: str) -> str:

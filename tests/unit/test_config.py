@@ -125,6 +125,18 @@ def test_a_bad_override_is_refused_with_what_is_allowed(override: str, words: li
         assert word.lower() in str(refused.value).lower()
 
 
+def test_a_table_given_in_part_keeps_the_rest_of_the_default_it_stands_for(tmp_path: Path) -> None:
+    class Two(Config):
+        first: Recipe = Recipe(seed=1, rl=Rl(steps=5, lr=0.1), bonus=Bonus(floor=0.9))
+        second: Bonus = Bonus(floor=0.2)
+
+    path = tmp_path / "two.toml"
+    path.write_text("[first.rl]\nlr = 0.3\n[second]\nshare = 1.0\n")
+    config = load(Two, path, ["first.bonus.share=0.7"])
+    assert config.first == Recipe(seed=1, rl=Rl(steps=5, lr=0.3), bonus=Bonus(floor=0.9, share=0.7))
+    assert config.second == Bonus(floor=0.2, share=1.0)
+
+
 def test_an_override_below_a_value_of_the_recipe_is_refused(recipe: Path) -> None:
     with pytest.raises(BadConfig, match=r"model is a value, 'tiny', and has no keys"):
         load(Recipe, recipe, ["model.size=3"])
