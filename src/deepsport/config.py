@@ -70,8 +70,10 @@ def _over(default: object, given: Any) -> Any:
     """A table given in part is filled up from the default it replaces, which may differ from the defaults of its class."""
     if not isinstance(given, dict) or not (isinstance(default, BaseModel) or is_dataclass(default)):
         return given
-    table = cast(dict[str, Any], given)
-    return {**to_jsonable_python(default), **{key: _over(getattr(default, key, None), value) for key, value in table.items()}}
+    whole: dict[str, Any] = to_jsonable_python(default)
+    for key, value in cast(dict[str, Any], given).items():
+        whole[key] = _over(getattr(default, key, None), value)
+    return whole
 
 
 def _override(tree: dict[str, Any], text: str) -> str:
