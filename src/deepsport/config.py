@@ -66,10 +66,10 @@ def _read(path: Path) -> dict[str, Any]:
         raise BadConfig(f"{path} is not a TOML file: {error}") from None
 
 
-def _over(default: object, given: Any) -> Any:
+def _over(default: object, given: object) -> object:
     """A table given in part is filled up from the default it replaces, which may differ from the defaults of its class."""
     if not isinstance(given, dict) or not (isinstance(default, BaseModel) or is_dataclass(default)):
-        return given
+        return cast(object, given)
     whole: dict[str, Any] = to_jsonable_python(default)
     for key, value in cast(dict[str, Any], given).items():
         whole[key] = _over(getattr(default, key, None), value)
