@@ -1,10 +1,11 @@
 """Video files made on the spot: every container and timing trick that the decoder must get right.
 
 Each picture shows a moving texture and its own number as a row of black and white squares, so that no two pictures of a file are
-equal and a neighbour is never mistaken for the frame asked for. What encoders cannot be told (rotation, edit lists) is patched into
-the boxes of the finished mp4.
+equal and a neighbour is never mistaken for the frame asked for. What encoders cannot be told (rotation, edit lists) is patched
+into the boxes of the finished mp4.
 """
 
+import os
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
+
+os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder reports its settings otherwise
 
 ROTATIONS = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
 """Display matrix (a, b, c, d) by clockwise degrees."""
@@ -49,8 +52,12 @@ class Recipe:
 
 def picture(index: int, width: int, height: int) -> Pixels:
     """[height, width, 3]: a drifting texture with the index in binary along the top."""
-    y, x = np.mgrid[0:height, 0:width]
-    texture = np.stack([(x * 5 + index * 7) % 256, (y * 9 + index * 3) % 256, ((x + y) * 3 + index * 11) % 256], axis=-1).astype(np.uint8)
+    x = np.arange(width, dtype=np.int64)[None, :]
+    y = np.arange(height, dtype=np.int64)[:, None]
+    texture = np.empty((height, width, 3), dtype=np.uint8)
+    texture[..., 0] = (x * 5 + index * 7) % 256
+    texture[..., 1] = (y * 9 + index * 3) % 256
+    texture[..., 2] = ((x % 256).astype(np.uint8) + (y % 256).astype(np.uint8)) * np.uint8(3) + np.uint8(index * 11 % 256)
     cell = max(width // 12, 1)
     for bit in range(12):
         texture[: height // 4, bit * cell : (bit + 1) * cell] = 255 * (index >> bit & 1)
@@ -91,7 +98,10 @@ def _encoder_options(recipe: Recipe) -> dict[str, str]:
     if recipe.codec == "libx264":
         return {"preset": "veryfast", "threads": "1", "x264-params": common}
     if recipe.codec == "libx265":
-        return {"preset": "ultrafast", "x265-params": f"{common}:bframes={recipe.b_frames}:pools=1:frame-threads=1:log-level=none"}
+        return {
+            "preset": "ultrafast",
+            "x265-params": f"{common}:bframes={recipe.b_frames}:pools=1:frame-threads=1:log-level=none",
+        }
     return {"threads": "1"}
 
 
@@ -166,3 +176,36 @@ def full_decode(path: Path) -> tuple[list[Pixels], list[float]]:
         start = Fraction(frames[0].pts) * frames[0].time_base
         times = [float(frame.pts * frame.time_base - start) for frame in frames]
         return [frame.to_ndarray(format="rgb24") for frame in frames], times
+
+
+def repeat(path: Path, seed: Path, times: int, rate: Fraction) -> Path:
+    """A long file made of the packets of a short one, over and over, one every 1/rate s: hours of video in a second of work."""
+    with av.open(str(seed)) as given, av.open(str(path), "w") as made:
+        template = given.streams.video[0]
+        packets = [(bytes(packet), packet.is_keyframe) for packet in given.demux(template) if packet.size]
+        stream = made.add_stream_from_template(template)
+        stream.time_base = 1 / rate
+        for index in range(times * len(packets)):
+            content, is_key = packets[index % len(packets)]
+            packet = av.Packet(content)
+            packet.pts = packet.dts = index
+            packet.time_base, packet.is_keyframe, packet.stream = 1 / rate, is_key, stream
+            made.mux(packet)
+    return path
+
+
+def patch(path: Path, place: int, content: bytes) -> Path:
+    """Overwrites bytes of a file."""
+    changed = bytearray(path.read_bytes())
+    changed[place : place + len(content)] = content
+    path.write_bytes(changed)
+    return path
+
+
+def boxes_named(path: Path, name: bytes) -> list[int]:
+    """Where the contents of the mp4 boxes of that name start."""
+    content = path.read_bytes()
+    places: list[int] = []
+    while (place := content.find(name, places[-1] if places else 0)) >= 0:
+        places.append(place + len(name))
+    return places

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
-from video_files import Recipe, copy_packets, full_decode, rotate, second_keyframe, trim, write
 
 from deepsport.errors import BadVideo
 from deepsport.video.decode import Decoder
+from video_files import Recipe, copy_packets, full_decode, rotate, second_keyframe, trim, write
 
 Make = Callable[[Path], Path]
 
@@ -111,6 +112,36 @@ def requests(n_frames: int) -> list[list[int]]:
     windows = [[min(start + step, last) for step in range(8)] for start in (draw.randrange(n_frames) for _ in range(4))]
     singles = [[draw.randrange(n_frames)] for _ in range(8)]
     return [[last], [0], [last, 0, last], *random_sets, *windows, *singles, list(range(n_frames))]
+
+
+def test_a_file_whose_timestamps_repeat_is_addressed_by_counting(tmp_path: Path):
+    path = tmp_path / "v.mkv"
+    with av.open(str(write(tmp_path / "whole.mkv", Recipe(b_frames=0)))) as given, av.open(str(path), "w") as made:
+        stream = made.add_stream_from_template(given.streams.video[0])
+        for position, packet in enumerate(packet for packet in given.demux(given.streams.video[0]) if packet.size):
+            packet.pts = packet.dts = position // 2 * 80
+            packet.stream = stream
+            made.mux(packet)
+    pictures, _ = full_decode(path)
+    with Decoder(str(path)) as decoder:
+        assert decoder.info.n_frames == len(pictures) == 60
+        for index, got in zip((59, 0, 31, 30), decoder.frames([59, 0, 31, 30]), strict=True):
+            assert np.array_equal(got, pictures[index])
+        times = [decoder.time_s(index) for index in range(60)]
+        assert times == sorted(set(times))
+
+
+@pytest.mark.parametrize("start", [60, 75, 0], ids=["the clock jumps back a little", "a gap", "the clock starts over"])
+def test_a_joined_recording_with_sound_from_the_middle_on_is_addressed_by_decode_order(start: int, tmp_path: Path):
+    silent = write(tmp_path / "a.ts", Recipe())
+    later = write(tmp_path / "b.ts", Recipe(ticks=range(start, start + 60), time_base=Fraction(1, 25), audio_s=1.0))
+    both = tmp_path / "both.ts"
+    both.write_bytes(silent.read_bytes() + later.read_bytes())
+    pictures = full_decode(silent)[0] + full_decode(later)[0]
+    with Decoder(str(both)) as decoder:
+        assert decoder.info.n_frames == 120
+        for index, got in zip((0, 59, 60, 119), decoder.frames([0, 59, 60, 119]), strict=True):
+            assert np.array_equal(got, pictures[index])
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])

@@ -100,8 +100,13 @@ class PacketReader:
         return True
 
     def _packets(self) -> Iterator[VideoPacket]:
-        """Demuxed packets without the empty one that PyAV appends at the end."""
-        return (packet for packet in self.container.demux(self.stream) if packet.size)
+        """Demuxed packets without the empty one that PyAV appends at the end.
+
+        There, PyAV also looks for streams that appeared in mid-file (as in MPEG-TS) and does not find them: the end as well."""
+        try:
+            yield from (packet for packet in self.container.demux(self.stream) if packet.size)
+        except IndexError:
+            return
 
     def _land(self, packets: Iterator[VideoPacket], key: int) -> VideoPacket | None:
         """Reads up to the packet named `key`; None if a later keyframe or the end comes first."""

@@ -28,6 +28,9 @@ from deepsport.video.probe import VideoInfo
 PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")
 """Environment variables that the process gets."""
 
+GRACE_S = 1.0
+"""How long a process may take to end by itself."""
+
 MAX_HEADER_BYTES = 2**24
 
 MALFORMED = (KeyError, TypeError, ValueError, ArithmeticError)
@@ -53,10 +56,13 @@ class WorkerProcess:
         theirs.close()
 
     def end(self) -> int:
-        """Kills the process if it still runs; returns its exit code."""
-        self.process.kill()
+        """Hangs up, which ends an idle process, and kills one that does not listen; returns its exit code."""
         self.connection.close()
-        return self.process.wait()
+        try:
+            return self.process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
 
 
 def _environment() -> dict[str, str]:

@@ -2,9 +2,9 @@
 
 A video is a row of GOPs (a keyframe and the packets up to the next one, in decode order). Where the container has a complete
 index (mp4, mov) the number of frames of each GOP comes from it and the timestamps are read GOP by GOP when they are needed, so a
-ten-hour file is not read whole; elsewhere (MPEG-TS, Matroska, AVI) all packets are scanned once, without decoding. GOPs that
-interleave in presentation order are merged: decoding from an earlier keyframe is always right. Packets outside the edit list, and
-leading packets that no decoder can show, are not frames.
+ten-hour file is not read whole; elsewhere (MPEG-TS, Matroska, AVI) all packets are scanned once, without decoding. Where
+timestamps do not tell the order, everything is decoded once and frames are counted. Packets outside the edit list, and leading
+packets that no decoder can show, are not frames.
 """
 
 from collections.abc import Iterable
@@ -145,7 +145,7 @@ def _group(stamps: Ticks, is_key: Flags, is_shown: Flags) -> list[Gop]:
 
 
 def from_scan(reader: PacketReader) -> list[Gop]:
-    """GOPs from reading every packet; empty if a packet has no timestamp or two share one."""
+    """GOPs from reading every packet; empty if timestamps do not tell the order of the frames."""
     stamps: list[int] = []
     keys: list[bool] = []
     for packet in reader.from_start():
@@ -154,10 +154,10 @@ def from_scan(reader: PacketReader) -> list[Gop]:
         if keys or packet.is_keyframe:
             stamps.append(packet.pts)
             keys.append(packet.is_keyframe)
-    if len(set(stamps)) != len(stamps) or not stamps:
+    pts, is_key = np.array(stamps, dtype=np.int64), np.array(keys, dtype=np.bool_)
+    if not stamps or not names_frames(pts, is_key):
         return []
-    pts = np.array(stamps, dtype=np.int64)
-    gops = _group(pts, _cuts(pts, np.array(keys)), np.ones(len(pts), dtype=np.bool_))
+    gops = _group(pts, is_key, np.ones(len(pts), dtype=np.bool_))
     start = 0
     for gop in gops:
         gop.key_pts, gop.pts = gop.key, np.sort(pts[start : start + gop.n_packets])
@@ -165,11 +165,14 @@ def from_scan(reader: PacketReader) -> list[Gop]:
     return gops
 
 
-def _cuts(pts: Ticks, is_key: Flags) -> Flags:
-    """Keyframes at which the presentation order can be cut: all frames before in decode order are shown before all after."""
-    latest_before = np.concatenate(([np.iinfo(np.int64).min], np.maximum.accumulate(pts)[:-1]))
-    earliest_after = np.minimum.accumulate(pts[::-1])[::-1]
-    return is_key & (latest_before < earliest_after)
+def names_frames(pts: Ticks, is_key: Flags) -> bool:
+    """Whether timestamps [packets, in decode order] are distinct, and all before a keyframe come before all from it on.
+
+    They do not where recordings were joined and the clock jumps back."""
+    latest_before = np.maximum.accumulate(pts)[:-1]
+    earliest_after = np.minimum.accumulate(pts[::-1])[::-1][1:]
+    in_order = (latest_before < earliest_after) | ~is_key[1:]
+    return len(np.unique(pts)) == len(pts) and bool(in_order.all())
 
 
 def by_counting(reader: PacketReader) -> Gop:

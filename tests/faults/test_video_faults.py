@@ -1,0 +1,540 @@
+"""Fault group V: whatever the file, the answer is a picture or a BadVideo, within 10 s and 512 MB, and the process stays alive.
+
+Every file is probed and decoded in the worker process, as an untrusted one would be, under just these limits. Files that are only
+unusual, not broken, must also give exactly the pictures of a full decode.
+"""
+
+import gc
+import os
+import random
+import shutil
+import signal
+import struct
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Generator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepsport.errors import BadVideo
+from deepsport.video.decode import Decoder
+from deepsport.video.probe import VideoInfo, probe
+from deepsport.video.remote import RemoteDecoders
+from deepsport.video.sample import uniform
+from deepsport.video.source import FrameSource
+from video_files import (
+    Recipe,
+    boxes_named,
+    full_decode,
+    patch,
+    repeat,
+    rotate,
+    write,
+    write_sound,
+)
+
+TIME_LIMIT_S = 10.0
+MEMORY_LIMIT_MB = 512
+N_SEEDS = 200 if os.environ.get("DEEPSPORT_NIGHTLY") == "1" else 20
+
+Make = Callable[[Path], Path]
+
+
+@pytest.fixture(scope="module")
+def source() -> Generator[FrameSource]:
+    with FrameSource(trusted=False, time_limit_s=TIME_LIMIT_S, memory_limit_mb=MEMORY_LIMIT_MB) as opened:
+        yield opened
+
+
+def worker_pid(source: FrameSource) -> int | None:
+    assert isinstance(source.decoders, RemoteDecoders)
+    return source.decoders.pid
+
+
+def look(source: FrameSource, path: Path | str) -> VideoInfo | BadVideo:
+    """Probes a file and decodes eight frames of it, checking time and memory."""
+    started = time.monotonic()
+    outcome = attempt(source, str(path))
+    assert time.monotonic() - started < TIME_LIMIT_S
+    assert peak_memory_mb(source) < MEMORY_LIMIT_MB
+    return outcome
+
+
+def attempt(source: FrameSource, path: str) -> VideoInfo | BadVideo:
+    try:
+        info = source.info(path)
+        pictures = source.frames(path, uniform(info.n_frames, 8))
+    except BadVideo as refusal:
+        return refusal
+    assert all(picture.dtype == np.uint8 and picture.shape[2] == 3 for picture in pictures)
+    return info
+
+
+def peak_memory_mb(source: FrameSource) -> float:
+    """Highest resident memory of the worker so far; 0 if none runs."""
+    pid = worker_pid(source)
+    if pid is None:
+        return 0.0
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def plain(name: str, **recipe: object) -> Make:
+    return lambda folder: write(folder / name, Recipe(**recipe))
+
+
+def beginning(share: float | int) -> Make:
+    """The first bytes of a good file: a count, or a share of it."""
+
+    def make(folder: Path) -> Path:
+        path = write(folder / "v.mp4", Recipe(mux_options={"movflags": "faststart"}))
+        content = path.read_bytes()
+        path.write_bytes(content[: share if isinstance(share, int) else int(len(content) * share)])
+        return path
+
+    return make
+
+
+def empty(folder: Path) -> Path:
+    path = folder / "empty.mp4"
+    path.touch()
+    return path
+
+
+def text(folder: Path) -> Path:
+    path = folder / "text.mp4"
+    path.write_text("This is not a film.\n" * 100)
+    return path
+
+
+def without_moov(folder: Path) -> Path:
+    path = write(folder / "v.mp4")
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(b"moov") - 4])
+    return path
+
+
+def png_named_mp4(folder: Path) -> Path:
+    from PIL import Image
+
+    Image.new("RGB", (32, 32)).save(folder / "picture.png")
+    return (folder / "picture.png").rename(folder / "picture.mp4")
+
+
+def all_samples_of_zero_duration(folder: Path) -> Path:
+    path = write(folder / "v.mp4", Recipe(b_frames=0))
+    (stts,) = boxes_named(path, b"stts")
+    return patch(path, stts + 12, struct.pack(">I", 0))
+
+
+def jpeg_of_16k_by_16k(folder: Path) -> Path:
+    """A tiny MJPEG file whose picture headers, all but the container's, claim 16,384 x 16,384 pixels."""
+    path = write(folder / "v.avi", Recipe(codec="mjpeg", pixel_format="yuvj420p", b_frames=0, n_frames=4))
+    content = path.read_bytes()
+    for _ in range(content.count(b"\xff\xc0\x00\x11\x08")):
+        content = content.replace(b"\xff\xc0\x00\x11\x08" + struct.pack(">HH", 64, 96), b"\xff\xc0\x00\x11\x08\x40\x00\x40\x00")
+    path.write_bytes(content)
+    return path
+
+
+def jpeg_that_grows_to_16k_by_16k(folder: Path) -> Path:
+    """The same, from the eleventh picture on."""
+    path = write(folder / "v.avi", Recipe(codec="mjpeg", pixel_format="yuvj420p", b_frames=0, n_frames=20))
+    head = b"\xff\xc0\x00\x11\x08"
+    parts = path.read_bytes().split(head)
+    assert len(parts) == 21
+    path.write_bytes(head.join(parts[:11]) + b"".join(head + b"\x40\x00\x40\x00" + part[4:] for part in parts[11:]))
+    return path
+
+
+BROKEN: dict[str, Make] = {
+    "V1 empty file": empty,
+    "V2 text renamed mp4": text,
+    "V2 picture renamed mp4": png_named_mp4,
+    "V3 cut at 1 byte": beginning(1),
+    "V3 cut at 10 bytes": beginning(10),
+    "V3 cut at 406 bytes": beginning(406),
+    "V3 cut at 50 %": beginning(0.5),
+    "V3 cut at 99 %": beginning(0.99),
+    "V4 without moov": without_moov,
+    "V22 tiny file of 16k x 16k pixels": jpeg_of_16k_by_16k,
+}
+
+
+@pytest.mark.parametrize("make", BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_file_is_refused(make: Make, source: FrameSource, tmp_path: Path):
+    assert isinstance(look(source, make(tmp_path)), BadVideo)
+
+
+def test_a_file_without_pictures_is_refused_with_what_it_holds_v6(source: FrameSource, tmp_path: Path):
+    outcome = look(source, write_sound(tmp_path / "sound.mp4"))
+    assert "no video stream (1 audio stream)" in str(outcome)
+
+
+def test_pictures_that_grow_into_a_bomb_are_lost_and_those_before_are_not_v22(source: FrameSource, tmp_path: Path):
+    path = str(jpeg_that_grows_to_16k_by_16k(tmp_path))
+    assert source.frames(path, [0, 9])[1].shape == (64, 96, 3)
+    with pytest.raises(BadVideo, match="frame 10 cannot be decoded"):
+        source.frames(path, [10])
+    assert peak_memory_mb(source) < MEMORY_LIMIT_MB
+
+
+HDR = {"x265-params": "colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:log-level=none:pools=1"}
+
+UNUSUAL: dict[str, Make] = {
+    "V4 moov in front": plain("v.mp4", mux_options={"movflags": "faststart"}),
+    "V5 moov at the end": plain("v.mp4"),
+    "V7 two video streams": plain("v.mp4", n_streams=2),
+    "V8 one frame": plain("v.mp4", n_frames=1),
+    "V11 variable frame rate": plain("v.mp4", ticks=[i * i + 7 * i for i in range(60)], time_base=Fraction(1, 1000)),
+    "V12 start not 0": plain("v.ts", ticks=range(100, 160), time_base=Fraction(1, 25)),
+    "V13 negative start": plain("v.mkv", ticks=range(-10, 50), time_base=Fraction(1, 25)),
+    "V15 non-square pixels": plain("v.mp4", aspect=Fraction(16, 11)),
+    "V16 1 x 1": plain("v.mp4", width=1, height=1, pixel_format="yuv444p"),
+    "V16 16 x 8000": plain("v.mp4", width=16, height=8000, n_frames=10),
+    "V17 HEVC": plain("v.mp4", codec="libx265"),
+    "V17 AV1": plain("v.mp4", codec="libsvtav1", b_frames=0, n_frames=10, options={"preset": "12", "svtav1-params": "lp=1"}),
+    "V17 VP9": plain("v.webm", codec="libvpx-vp9", options={"deadline": "realtime", "cpu-used": "8"}),
+    "V17 ProRes": plain("v.mov", codec="prores_ks", pixel_format="yuv422p10le", b_frames=0, n_frames=10),
+    "V17 10-bit": plain("v.mp4", pixel_format="yuv420p10le"),
+    "V17 HDR": plain("v.mp4", codec="libx265", pixel_format="yuv420p10le", options=HDR),
+    "V18 alpha in ProRes": plain("v.mov", codec="prores_ks", pixel_format="yuva444p10le", b_frames=0, n_frames=10),
+    "V18 alpha in QuickTime Animation": plain("v.mov", codec="qtrle", pixel_format="argb", b_frames=0, n_frames=10),
+    "V19 interlaced": plain("v.mp4", options={"x264-params": "interlaced=1:keyint=25"}),
+}
+
+
+@pytest.mark.parametrize("make", UNUSUAL.values(), ids=UNUSUAL.keys())
+def test_an_unusual_file_gives_the_frames_of_a_full_decode(make: Make, source: FrameSource, tmp_path: Path):
+    path = make(tmp_path)
+    pictures, times = full_decode(path)
+    info = look(source, path)
+    assert isinstance(info, VideoInfo)
+    assert info.n_frames == len(pictures)
+    indices = uniform(len(pictures), 8)
+    for index, got in zip(indices, source.frames(str(path), indices), strict=True):
+        assert np.array_equal(got, pictures[index])
+    assert source.times(str(path), indices) == pytest.approx([times[index] for index in indices], abs=1e-9)
+
+
+def test_an_8k_video_is_decoded_within_the_memory_limit_v16(tmp_path: Path):
+    path = write(tmp_path / "v.mp4", Recipe(width=7680, height=4320, n_frames=2, b_frames=0, options={"preset": "ultrafast"}))
+    with FrameSource(trusted=False, time_limit_s=TIME_LIMIT_S, memory_limit_mb=MEMORY_LIMIT_MB) as source:
+        info = look(source, path)
+    assert isinstance(info, VideoInfo)
+    assert (info.width, info.height) == (7680, 4320)
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_rotated_file_is_reported_as_it_is_shown_v14(degrees: int, source: FrameSource, tmp_path: Path):
+    path = str(rotate(write(tmp_path / "v.mp4", Recipe(n_frames=3)), degrees))
+    info = source.info(path)
+    assert (info.rotation, info.width, info.height) == (degrees, *((96, 64) if degrees == 180 else (64, 96)))
+    assert source.frames(path, [1])[0].shape == (info.height, info.width, 3)
+
+
+def with_durations(factor: int) -> Make:
+    """The durations in the headers of an mp4 multiplied by a factor."""
+
+    def make(folder: Path) -> Path:
+        path = write(folder / "v.mp4")
+        for name, offset in ((b"mvhd", 16), (b"tkhd", 20), (b"mdhd", 16)):
+            (box,) = boxes_named(path, name)
+            (duration,) = struct.unpack_from(">I", path.read_bytes(), box + offset)
+            patch(path, box + offset, struct.pack(">I", duration * factor))
+        return path
+
+    return make
+
+
+LYING: dict[str, Make] = {
+    "duration None": plain("v.mkv", mux_options={"live": "1"}),
+    "duration 0": with_durations(0),
+    "duration wrong by 100x": with_durations(100),
+}
+
+
+@pytest.mark.parametrize("make", LYING.values(), ids=LYING.keys())
+def test_a_duration_is_measured_and_not_believed_v9(make: Make, source: FrameSource, tmp_path: Path):
+    info = look(source, make(tmp_path))
+    assert isinstance(info, VideoInfo)
+    assert info.n_frames == 60
+    assert info.duration_s == pytest.approx(2.4, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    "rate",
+    [Fraction(1), Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60000, 1001), Fraction(240)],
+    ids=["1", "23.976", "29.97", "59.94", "240"],
+)
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_time_is_right_to_a_frame_after_ten_minutes_v10(rate: Fraction, suffix: str, source: FrameSource, tmp_path: Path):
+    seed = write(tmp_path / "seed.mp4", Recipe(n_frames=2, width=16, height=16, gop=2, b_frames=0))
+    n_frames = int(600 * rate)
+    path = str(repeat(tmp_path / f"v.{suffix}", seed, n_frames // 2, rate))
+    info = source.info(path)
+    last = info.n_frames - 1
+    true_s = last / rate
+    assert info.n_frames == n_frames // 2 * 2
+    assert abs(source.times(path, [last])[0] - true_s) < 1 / rate
+    assert abs(last / info.fps - true_s) < 1 / rate
+    assert info.duration_s == pytest.approx(float(info.n_frames / rate), abs=float(1 / rate))
+
+
+def test_a_frame_rate_of_0_ends_in_a_result_or_a_refusal_v10(source: FrameSource, tmp_path: Path):
+    outcome = look(source, all_samples_of_zero_duration(tmp_path))
+    assert isinstance(outcome, BadVideo) or (outcome.n_frames == 60 and outcome.fps > 0)
+
+
+def test_a_corrupt_gop_does_not_touch_the_others_v20(source: FrameSource, tmp_path: Path):
+    path = write(tmp_path / "v.mp4", Recipe(n_frames=75))
+    pictures, _ = full_decode(path)
+    content = bytearray(path.read_bytes())
+    (mdat,) = boxes_named(path, b"mdat")
+    (moov,) = boxes_named(path, b"moov")
+    middle = mdat + (moov - mdat) // 2
+    content[middle - 300 : middle + 300] = random.Random(0).randbytes(600)
+    path.write_bytes(content)
+    for index in (0, 10, 24, 50, 60, 74):
+        assert np.array_equal(source.frames(str(path), [index])[0], pictures[index])
+    refusals = {index: refusal for index in range(25, 50) if (refusal := refusal_of(source, path, index))}
+    assert all(f"frame {index} cannot be decoded" in refusal for index, refusal in refusals.items())
+    assert len(refusals) < 25
+
+
+def refusal_of(source: FrameSource, path: Path, index: int) -> str | None:
+    try:
+        source.frames(str(path), [index])
+    except BadVideo as refusal:
+        return str(refusal)
+    return None
+
+
+@pytest.fixture(scope="module")
+def fuzz_seeds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("fuzz")
+    small = {"n_frames": 40, "gop": 20}
+    return [
+        write(folder / "v.mp4", Recipe(**small)),
+        write(folder / "v.ts", Recipe(**small)),
+        write(folder / "v.mkv", Recipe(**small)),
+        write(folder / "h.mp4", Recipe(codec="libx265", **small)),
+        write(folder / "v.avi", Recipe(codec="mpeg4", **small)),
+    ]
+
+
+@pytest.mark.parametrize("seed", range(N_SEEDS))
+def test_random_damage_never_kills_the_caller_v21(seed: int, fuzz_seeds: list[Path], source: FrameSource, tmp_path: Path):
+    draw = random.Random(seed)
+    original = fuzz_seeds[seed % len(fuzz_seeds)]
+    content = bytearray(original.read_bytes())
+    for _ in range(draw.choice((1, 4, 16, 64, 256))):
+        content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+    path = tmp_path / original.name
+    path.write_bytes(content)
+    outcome = look(source, path)
+    assert isinstance(outcome, VideoInfo) or original.name in str(outcome)
+
+
+def test_a_ten_hour_file_is_not_read_whole_v23(tmp_path: Path):
+    noise = {"x264-params": "qp=1:keyint=25:scenecut=0"}
+    seed = write(tmp_path / "seed.mp4", Recipe(n_frames=25, width=64, height=64, b_frames=0, options=noise))
+    path = repeat(tmp_path / "long.mp4", seed, 7200, Fraction(5))
+    size = path.stat().st_size
+    before, started = bytes_read(), time.monotonic()
+    with Decoder(str(path)) as decoder:
+        assert decoder.info.n_frames == 180_000
+        assert decoder.info.duration_s == pytest.approx(36_000, abs=0.3)
+        indices = uniform(decoder.info.n_frames, 8)
+        assert len(decoder.frames(indices)) == 8
+        assert decoder.time_s(indices[4]) == pytest.approx(indices[4] / 5, abs=1e-6)
+    assert time.monotonic() - started < TIME_LIMIT_S
+    assert size > 100 * 2**20
+    assert bytes_read() - before < 0.05 * size
+
+
+def bytes_read() -> int:
+    """Bytes this process has asked the kernel for so far."""
+    return int(Path("/proc/self/io").read_text().split("rchar:")[1].split()[0])
+
+
+def test_a_decoder_that_crashes_is_a_bad_video_and_the_next_file_decodes_v24(source: FrameSource, tmp_path: Path):
+    path = str(write(tmp_path / "v.mp4"))
+    source.info(path)
+    pid = worker_pid(source)
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)  # held still, so that the crash happens while the request is under way
+    crash = threading.Timer(0.3, lambda: (os.kill(pid, signal.SIGSEGV), os.kill(pid, signal.SIGCONT)))
+    crash.start()
+    with pytest.raises(BadVideo, match="SIGSEGV"):
+        source.frames(path, [0])
+    assert source.frames(path, [0])[0].shape == (64, 96, 3)
+    assert worker_pid(source) != pid
+
+
+def test_a_decoder_that_died_between_two_requests_is_replaced_unnoticed(source: FrameSource, tmp_path: Path):
+    path = str(write(tmp_path / "v.mp4"))
+    source.info(path)
+    pid = worker_pid(source)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    time.sleep(0.1)
+    assert source.frames(path, [3])[0].shape == (64, 96, 3)
+
+
+def test_a_decoder_that_hangs_is_stopped_at_the_time_limit_v25(tmp_path: Path):
+    path = str(write(tmp_path / "v.mp4"))
+    with FrameSource(trusted=False, time_limit_s=1.0) as source:
+        source.info(path)
+        pid = worker_pid(source)
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        started = time.monotonic()
+        with pytest.raises(BadVideo, match="longer than 1 s"):
+            source.frames(path, [0])
+        assert time.monotonic() - started < 3
+        assert source.frames(path, [0])[0].shape == (64, 96, 3)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_file_replaced_after_the_probe_is_refused_until_it_is_probed_again_v26(trusted: bool, tmp_path: Path):
+    path = tmp_path / "v.mp4"
+    write(path, Recipe(n_frames=60))
+    with FrameSource(trusted=trusted) as source:
+        assert source.info(str(path)).n_frames == 60
+        write(tmp_path / "other.mp4", Recipe(n_frames=30)).replace(path)
+        with pytest.raises(BadVideo, match="was replaced"):
+            source.frames(str(path), [0])
+        with pytest.raises(BadVideo, match="was replaced"):
+            source.times(str(path), [0])
+        assert source.info(str(path)).n_frames == 30
+        assert len(source.frames(str(path), [29])) == 1
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_file_removed_after_the_probe_is_refused_v26(trusted: bool, tmp_path: Path):
+    path = write(tmp_path / "v.mp4")
+    with FrameSource(trusted=trusted) as source:
+        source.info(str(path))
+        path.unlink()
+        with pytest.raises(BadVideo, match="No such file"):
+            source.frames(str(path), [0])
+
+
+@pytest.fixture
+def open_folder() -> Generator[Path]:
+    """A folder that every user may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="deepsport_"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_a_file_that_may_not_be_read_is_refused_v27(open_folder: Path):
+    path = write(open_folder / "v.mp4")
+    path.chmod(0)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)  # permissions do not bind root
+    try:
+        with pytest.raises(BadVideo, match="Permission denied"):
+            probe(str(path))
+    finally:
+        os.seteuid(user)
+
+
+def fifo(folder: Path) -> Path:
+    os.mkfifo(folder / "pipe.mp4")
+    return folder / "pipe.mp4"
+
+
+def link_to_device(folder: Path) -> Path:
+    (folder / "zero.mp4").symlink_to("/dev/zero")
+    return folder / "zero.mp4"
+
+
+def directory(folder: Path) -> Path:
+    (folder / "folder.mp4").mkdir()
+    return folder / "folder.mp4"
+
+
+@pytest.mark.parametrize("make", [fifo, link_to_device, directory])
+@pytest.mark.parametrize("trusted", [True, False])
+def test_what_is_not_a_regular_file_is_refused_v28(make: Make, trusted: bool, tmp_path: Path):
+    with FrameSource(trusted=trusted) as source, pytest.raises(BadVideo, match="not a regular file"):
+        source.info(str(make(tmp_path)))
+
+
+def playlist(name: str, template: str) -> Make:
+    """A script that names a good video beside it."""
+
+    def make(folder: Path) -> Path:
+        inner = write(folder / "inner.ts")
+        path = folder / name
+        path.write_text(template.format(inner=inner))
+        return path
+
+    return make
+
+
+SCRIPTS: dict[str, Make] = {
+    "HLS": playlist("v.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:2.4,\n{inner}\n#EXT-X-ENDLIST\n"),
+    "HLS named mp4": playlist("v.mp4", "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:2.4,\nfile:{inner}\n#EXT-X-ENDLIST\n"),
+    "HLS of an address": playlist("v.mp4", "#EXTM3U\n#EXTINF:2.4,\nhttp://127.0.0.1:9/{inner}\n#EXT-X-ENDLIST\n"),
+    "concat script": playlist("v.mp4", "ffconcat version 1.0\nfile '{inner}'\n"),
+    "DASH": playlist("v.mpd", '<?xml version="1.0"?><MPD><Period><BaseURL>{inner}</BaseURL></Period></MPD>'),
+}
+
+
+@pytest.mark.parametrize("make", SCRIPTS.values(), ids=SCRIPTS.keys())
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_script_that_names_other_files_is_refused_v29(make: Make, trusted: bool, tmp_path: Path):
+    with FrameSource(trusted=trusted) as source, pytest.raises(BadVideo):
+        source.info(str(make(tmp_path)))
+
+
+@pytest.mark.parametrize("prefix", ["concat:", "file:", "subfile,,start,0,end,0,,:", "http://127.0.0.1:9", "pipe:", "data:"])
+def test_an_address_is_not_a_path_v29(prefix: str, tmp_path: Path):
+    path = write(tmp_path / "v.ts")
+    with pytest.raises(BadVideo, match="No such file"):
+        probe(f"{prefix}{path}")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["größe 世界.mp4", "a b.mp4", "a\nb.mp4", "-v.mp4", "http:v.mp4", "100%d.mp4", "'q\".mp4", os.fsdecode(b"\xff\xfe.mp4")],
+)
+@pytest.mark.parametrize("trusted", [True, False])
+def test_any_file_name_will_do_v30(name: str, trusted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "v.mp4", Recipe(n_frames=3)).rename(name)
+    with FrameSource(trusted=trusted) as source:
+        assert source.info(name).path == name
+        assert source.frames(name, [2])[0].shape == (64, 96, 3)
+
+
+def test_a_thousand_opens_do_not_grow_the_process_v31(tmp_path: Path):
+    broken = str(beginning(0.5)(tmp_path).rename(tmp_path / "broken.mp4"))
+    good = str(write(tmp_path / "good.mp4", Recipe(n_frames=10)))
+    open_often(good, broken, 50)
+    before = resident_mb()
+    open_often(good, broken, 500)
+    assert resident_mb() - before < 20
+
+
+def open_often(good: str, broken: str, times: int) -> None:
+    """Opens two files, as often each."""
+    for _ in range(times):
+        with Decoder(good) as decoder:
+            decoder.frames([9])
+        with pytest.raises(BadVideo):
+            Decoder(broken)
+
+
+def resident_mb() -> float:
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20

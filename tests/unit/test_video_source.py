@@ -1,0 +1,140 @@
+"""One source of frames for many callers: cache, threads, worker process."""
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepsport.errors import BadVideo
+from deepsport.video.cache import DecoderCache
+from deepsport.video.remote import RemoteDecoders
+from deepsport.video.source import FrameSource
+from video_files import Recipe, full_decode, write
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("videos")
+    return [str(write(folder / f"{i}.mp4", Recipe(n_frames=30 + i))) for i in range(5)]
+
+
+@pytest.fixture(params=[True, False], ids=["trusted", "untrusted"])
+def source(request: pytest.FixtureRequest):
+    with FrameSource(trusted=request.param, max_open=3) as opened:
+        yield opened
+
+
+def test_info_frames_and_times_agree_with_a_full_decode(source: FrameSource, videos: list[str]):
+    pictures, times = full_decode(Path(videos[0]))
+    assert source.info(videos[0]).n_frames == len(pictures)
+    got = source.frames(videos[0], [29, 3, 3])
+    assert all(np.array_equal(mine, pictures[index]) for mine, index in zip(got, (29, 3, 3), strict=True))
+    assert source.times(videos[0], [0, 29]) == pytest.approx([times[0], times[29]])
+
+
+def test_frames_can_be_had_without_asking_for_info_first(source: FrameSource, videos: list[str]):
+    assert source.frames(videos[1], [0])[0].shape == (64, 96, 3)
+
+
+def test_an_index_outside_is_refused_with_the_valid_range_and_the_next_call_works(source: FrameSource, videos: list[str]):
+    with pytest.raises(BadVideo, match="0 to 29"):
+        source.frames(videos[0], [30])
+    assert len(source.frames(videos[0], [29])) == 1
+
+
+def test_frames_may_be_written_to(source: FrameSource, videos: list[str]):
+    picture = source.frames(videos[0], [0])[0]
+    picture[:] = 0
+    assert source.frames(videos[0], [0])[0].any()
+
+
+def test_many_threads_on_more_files_than_may_be_open_get_the_right_frames(source: FrameSource, videos: list[str]):
+    expected = {path: full_decode(Path(path))[0] for path in videos}
+
+    def ask(request: int) -> bool:
+        path, index = videos[request % 5], (request * 7) % 30
+        return np.array_equal(source.frames(path, [index])[0], expected[path][index])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(ask, range(80)))
+
+
+def open_files() -> list[str]:
+    """What this process has open."""
+    return [os.readlink(entry) for entry in Path("/proc/self/fd").iterdir() if entry.exists()]
+
+
+def test_at_most_max_open_files_stay_open(videos: list[str]):
+    with FrameSource(max_open=3) as source:
+        for path in videos:
+            source.info(path)
+        assert set(open_files()) & set(videos) == set(videos[2:])
+        source.info(videos[0])
+        assert set(open_files()) & set(videos) == {videos[0], *videos[3:]}
+    assert not set(open_files()) & set(videos)
+
+
+def test_a_file_that_cannot_be_opened_is_not_remembered(tmp_path: Path):
+    path = tmp_path / "v.mp4"
+    path.write_text("no video yet")
+    with FrameSource() as source:
+        with pytest.raises(BadVideo):
+            source.info(str(path))
+        write(path)
+        assert source.info(str(path)).n_frames == 60
+
+
+def test_a_closed_source_opens_again_when_asked(source: FrameSource, videos: list[str]):
+    source.info(videos[0])
+    source.close()
+    assert source.info(videos[0]).n_frames == 30
+
+
+def test_untrusted_files_are_never_opened_in_this_process(videos: list[str]):
+    with FrameSource(trusted=False) as source:
+        source.frames(videos[0], [0])
+        assert videos[0] not in open_files()
+        assert isinstance(source.decoders, RemoteDecoders)
+
+
+def test_the_worker_gets_no_secrets_from_the_environment(videos: list[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SOME_API_KEY", "secret")
+    with FrameSource(trusted=False) as source:
+        source.info(videos[0])
+        assert isinstance(source.decoders, RemoteDecoders)
+        environment = Path(f"/proc/{source.decoders.pid}/environ").read_text()
+    assert "secret" not in environment
+
+
+def test_the_worker_ends_with_its_source(videos: list[str]):
+    source = FrameSource(trusted=False)
+    source.info(videos[0])
+    assert isinstance(source.decoders, RemoteDecoders)
+    pid = source.decoders.pid
+    source.close()
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_memory_beyond_the_limit_is_refused_and_the_source_lives_on(tmp_path: Path, videos: list[str]):
+    recipe = Recipe(width=3840, height=2160, n_frames=4, b_frames=0, options={"preset": "ultrafast"})
+    path = str(write(tmp_path / "big.mp4", recipe))
+    with FrameSource(trusted=False, memory_limit_mb=64) as source:
+        with pytest.raises(BadVideo):
+            source.frames(path, range(4))
+        assert len(source.frames(videos[0], [5])) == 1
+
+
+def test_two_calls_for_different_files_do_not_wait_for_each_other(videos: list[str]):
+    cache_source = FrameSource()
+    assert isinstance(cache_source.decoders, DecoderCache)
+    cache_source.info(videos[0])
+    slot = next(iter(cache_source.decoders._slots.values()))
+    with slot.lock:
+        other = threading.Thread(target=cache_source.info, args=(videos[1],))
+        other.start()
+        other.join(timeout=10)
+        assert not other.is_alive()
+    cache_source.close()
