@@ -35,7 +35,7 @@ def six_questions() -> list[Episode]:
 def test_the_score_is_the_mean_accuracy_and_a_format_error_counts_zero():
     report = measure(six_questions(), REWARD)
     assert report.score == pytest.approx(50)
-    assert (report.n_questions, report.unscored) == (6, 0)
+    assert (report.n_questions, report.n_videos, report.unscored, report.chance) == (6, 3, 0, 50)
     assert report.stop_reasons == {StopReason.ANSWERED: 5, StopReason.FORMAT_ERROR: 1}
     assert report.ci95 is not None
     assert 0 <= report.ci95[0] < 50 < report.ci95[1] <= 100
@@ -71,7 +71,7 @@ def test_faults_are_counted_and_change_no_figure(stop: StopReason):
     lost = episode(None, [look(0, 5)], question("lost"), stop)
     before, after = measure(six_questions(), REWARD), measure([*six_questions(), lost], REWARD)
     assert (after.n_questions, after.unscored, after.stop_reasons[stop]) == (7, 1, 1)
-    counted = {"n_questions", "unscored", "stop_reasons"}
+    counted = {"n_questions", "n_videos", "unscored", "stop_reasons"}
     assert after.model_dump(exclude=counted) == before.model_dump(exclude=counted)
 
 

@@ -13,7 +13,7 @@ from deepsport.bench.diagnose import event_seen, failure, window_met
 from deepsport.bench.report import PairedReport, Part, Report, RewardMeans, SystemReport
 from deepsport.bench.stats import Interval, difference_interval, mean_interval, sign_test
 from deepsport.errors import BadRecord
-from deepsport.records import Episode, Reward
+from deepsport.records import Choice, Episode, Reward
 from deepsport.reward.gated import FAULTS, GatedReward
 
 Scored = tuple[Episode, Reward]
@@ -30,7 +30,9 @@ def measure(episodes: Sequence[Episode], reward: GatedReward, *, seed: int = 0) 
     return SystemReport(
         score=whole.score,
         ci95=whole.ci95,
+        chance=_chance(every),
         n_questions=len(episodes),
+        n_videos=len({episode.question.video for episode in episodes}),
         unscored=len(episodes) - whole.n,
         stop_reasons=dict(sorted(Counter(episode.stop for episode in episodes).items())),
         failures=dict(sorted(Counter(cause for each in every if (cause := failure(*each))).items())),
@@ -107,6 +109,12 @@ def _part(scored: Sequence[Scored], seed: int) -> Part:
     return Part(
         score=None if score is None else 100 * score, ci95=_in_points(mean_interval(rights, videos, seed=seed)), n=len(known)
     )
+
+
+def _chance(scored: Sequence[Scored]) -> float | None:
+    golds = [episode.question.gold for episode, made in scored if made.accuracy is not None]
+    guessed = _mean([1 / len(gold.options) if isinstance(gold, Choice) else 0.0 for gold in golds])
+    return None if guessed is None else 100 * guessed
 
 
 def _parts(scored: Sequence[Scored], name: Callable[[Episode], str | None], seed: int) -> dict[str, Part]:

@@ -37,7 +37,10 @@ class SystemReport(Record):
     score: float | None
     """Mean accuracy x 100; no answer and a format error count 0, unscored questions do not count."""
     ci95: tuple[float, float] | None
+    chance: float | None
+    """What guessing among the options would score on the scored questions; numbers and free text cannot be guessed."""
     n_questions: int
+    n_videos: int
     unscored: int
     """Questions without a verdict: faults of server or video, and answers that only a judge could score."""
     stop_reasons: dict[StopReason, int]
