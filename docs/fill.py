@@ -19,13 +19,14 @@ Interval = tuple[float, float] | None
 
 ROWS: dict[str, Callable[[SystemReport], str]] = {
     "score, 0-100 (95 % interval)": lambda system: with_interval(system.score, system.ci95),
+    "a blind guess would score": lambda system: number(system.chance, 1),
     "valid actions": lambda system: share(system.valid_action_rate),
     "window met the event": lambda system: share(system.grounding_hit_rate),
     "a frame of the event was seen": lambda system: share(system.event_seen_rate),
     "tool used where it was not needed": lambda system: share(system.over_call_rate),
     "tool calls per question": lambda system: number(system.tool_calls_per_question, 2),
     "frames per question": lambda system: number(system.frames_per_question, 1),
-    "questions": lambda system: str(system.n_questions),
+    "questions (clips)": lambda system: f"{system.n_questions} ({system.n_videos})",
 }
 
 

@@ -30,7 +30,17 @@ def system(score: float | None, **known: float) -> SystemReport:
     empty: dict[str, dict[str, object]] = {
         name: {} for name in ("stop_reasons", "failures", "by_sport", "by_dimension", "by_ease")
     }
-    content = {"score": score, "ci95": interval, "n_questions": 40, "unscored": 0, "reward": None, **figures, **empty}
+    content = {
+        "score": score,
+        "ci95": interval,
+        "chance": 28.0,
+        "n_questions": 40,
+        "n_videos": 10,
+        "unscored": 0,
+        "reward": None,
+        **figures,
+        **empty,
+    }
     return SystemReport.model_validate(content)
 
 
@@ -56,6 +66,8 @@ def test_the_section_is_replaced_and_the_rest_of_the_page_stays() -> None:
     "line",
     [
         "| score, 0-100 (95 % interval) | 25.0 (20.0 to 30.0) | 71.5 (66.5 to 76.5) |",
+        "| a blind guess would score | 28.0 | 28.0 |",
+        "| questions (clips) | 40 (10) | 40 (10) |",
         "| window met the event | - | 90 % |",
         "| frames per question | - | 15.2 |",
         "- SFT + RL against no tool: +46.5 (40.0 to 53.0) points on the same 40 questions, sign test p = 0.0004.",
