@@ -105,12 +105,12 @@ def report(clip: str, source: FrameSource) -> str:
     return report_page(compare(systems, GatedReward()), CURVES, systems, source)
 
 
-def poisoned(clip: str) -> Episode:
+def poisoned(clip: str, text: str = EVIL) -> Episode:
     """Hostile text in every field that can hold any."""
-    gold = Choice(options=(EVIL, f"not {EVIL}"), answer=EVIL)
-    asked = question(EVIL, video=clip, gold=gold, sport=EVIL).model_copy(update={"text": EVIL})
-    turns = [look(28, 42, thought=EVIL), malformed(EVIL).model_copy(update={"note": EVIL, "answer": EVIL})]
-    return episode(EVIL, turns, asked).model_copy(update={"detail": EVIL, "policy": EVIL})
+    gold = Choice(options=(text, f"not {text}"), answer=text)
+    asked = question(text, video=clip, gold=gold, sport=text).model_copy(update={"text": text})
+    turns = [look(28, 42, thought=text), malformed(text).model_copy(update={"note": text, "answer": text})]
+    return episode(text, turns, asked).model_copy(update={"detail": text, "policy": text})
 
 
 def overflow_px(page: Any) -> int:
@@ -152,6 +152,11 @@ def test_nothing_is_wider_than_the_window(visit: Callable[..., Visit], report: s
     page = visit(report, width=width).page
     for summary in page.locator("details.shown > summary").all():
         summary.click()
+    assert overflow_px(page) == 0
+
+
+def test_a_word_without_end_is_broken_before_it_widens_the_page(visit: Callable[..., Visit], clip: str, source: FrameSource):
+    page = visit(episode_page(poisoned(clip, "x" * 500), source), width=390).page
     assert overflow_px(page) == 0
 
 
