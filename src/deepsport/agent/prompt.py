@@ -69,9 +69,9 @@ def _rules(style: PromptStyle, with_tool: bool, frames_per_call: int, max_turns:
     return (
         f"{look}What matters may happen between them: you can look again.\n"
         f"Reply with one thought and one action, and nothing else, in one of these forms:\n{call}\n{answer}\n"
-        f"The first calls the tool {TOOL_NAME}: it shows up to {frames_per_call} frames spread evenly from the first to the last frame "
-        "of the range, both included. Frame indices are the numbers printed before the images. Zoom in step by step: first the gap in "
-        f"which the event must lie, then, if need be, a part of it; a range of {frames_per_call} frames shows every frame. "
-        f"Never ask for the same range twice. You have {max_turns} turns, and the last must be the answer; answer as soon as you have "
-        f"seen enough.\n{close}"
+        f"The first calls the tool {TOOL_NAME}: it shows up to {frames_per_call} frames spread evenly from the first to the last "
+        "frame of the range, both included. Frame indices are the numbers printed before the images. Zoom in step by step: first "
+        "the gap in which the event must lie, then, if need be, a part of it; a range of "
+        f"{frames_per_call} frames shows every frame. Never ask for the same range twice. You have {max_turns} turns, and the "
+        f"last must be the answer; answer as soon as you have seen enough.\n{close}"
     )

@@ -8,10 +8,12 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from deepsport.agent.grammar import Answer, ChooseFrames, Malformed, parse
 from deepsport.agent.prompt import PromptStyle, opening, refusal, tool_result
 from deepsport.agent.tool import Refused, choose_frames
+from deepsport.config import Config
 from deepsport.errors import BadVideo, ContextOverflow, PolicyError
 from deepsport.policy.base import Image, Message, Policy, Reply, Sampling
 from deepsport.records import Episode, Frame, Question, StopReason, ToolCall, Turn, Usage, Window
@@ -21,16 +23,17 @@ from deepsport.video.source import FrameSource
 OnTurn = Callable[[Turn], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Config):
     """The size of an episode."""
 
     first_frames: int = 8
     """Sparse frames at the start (F1 of the paper)."""
     frames_per_call: int = 8
+    """Frames that one tool call brings at most."""
     max_turns: int = 5
     """Replies, the answer included."""
     style: PromptStyle = PromptStyle.FULL
+    """How much the opening explains."""
 
 
 @dataclass(slots=True)
@@ -135,14 +138,12 @@ async def _act(
     action = parse(reply.text)
     if reply.cut_off:
         _fail(trace, Turn(text=reply.text, note="the reply ran into its token limit"), StopReason.MAX_TOKENS)
-    match action:
-        case Malformed(reason):
-            _fail(trace, Turn(text=reply.text, note=reason), StopReason.FORMAT_ERROR)
-        case Answer(thought, answer):
-            trace.add(Turn(text=reply.text, thought=thought, answer=answer))
-            raise _Stop(StopReason.ANSWERED)
-        case ChooseFrames():
-            return await _call(action, reply.text, question, source, trace, limits, with_tool)
+    if isinstance(action, Malformed):
+        _fail(trace, Turn(text=reply.text, note=action.reason), StopReason.FORMAT_ERROR)
+    if isinstance(action, Answer):
+        trace.add(Turn(text=reply.text, thought=action.thought, answer=action.answer))
+        raise _Stop(StopReason.ANSWERED)
+    return await _call(action, reply.text, question, source, trace, limits, with_tool)
 
 
 async def _call(
@@ -173,6 +174,6 @@ async def _call(
     return [message]
 
 
-def _fail(trace: _Trace, turn: Turn, reason: StopReason) -> None:
+def _fail(trace: _Trace, turn: Turn, reason: StopReason) -> NoReturn:
     trace.add(turn)
     raise _Stop(reason, turn.note)

@@ -3,6 +3,8 @@
 The record is taken as it is: nothing is tokenised here. Logits are computed only where the policy spoke, so the vocabulary never
 meets the observation tokens. B rows (episodes), L columns, S sampled tokens of the whole batch, F frames.
 """
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (torch, transformers and safetensors are only partly typed)
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -59,24 +61,36 @@ def collate(records: Sequence[TokenRecord], policy: LocalPolicy) -> Batch:
 
 
 class FrameReader:
-    """Frames as the model sees them (resized, uint8), least recently used dropped first."""
+    """Frames as the model sees them (resized, uint8), least recently used dropped first.
+
+    With a frozen vision tower (the default is what its parameters say) a frame is embedded once for good."""
 
     def __init__(self, source: FrameSource, policy: LocalPolicy, max_frames: int = 16_384) -> None:
         self._source = source
         self._policy = policy
+        self._trained = any(parameter.requires_grad for parameter in policy.backbone.vision.parameters())
+        self._embedded: dict[tuple[str, int], Tensor] = {}
         self._max_frames = max_frames
         self._kept: OrderedDict[tuple[str, int], Pixels] = OrderedDict()
 
     def features(self, frames: Sequence[Frame]) -> Tensor:
         """Embeddings of the frames in order, [visual tokens, K, D]; each distinct frame goes through the tower once."""
         keys = list(dict.fromkeys((frame.video, frame.index) for frame in frames))
+        by_key = {} if self._trained else {key: self._embedded[key] for key in keys if key in self._embedded}
+        if unknown := [key for key in keys if key not in by_key]:
+            by_key.update(zip(unknown, self._embed(unknown), strict=True))
+        return torch.cat([by_key[frame.video, frame.index] for frame in frames])
+
+    def _embed(self, keys: Sequence[tuple[str, int]]) -> list[Tensor]:
         self._read(keys)
         preprocessor = self._policy.preprocessor
         resized = [self._kept[key] for key in keys]
         grids = [preprocessor.grid(*pixels.shape[:2]) for pixels in resized]
-        features = self._policy.backbone.features([preprocessor.patchify(pixels) for pixels in resized], grids)
-        by_key = dict(zip(keys, features, strict=True))
-        return torch.cat([by_key[frame.video, frame.index] for frame in frames])
+        with torch.set_grad_enabled(self._trained):
+            features = self._policy.backbone.features([preprocessor.patchify(pixels) for pixels in resized], grids)
+        if not self._trained:
+            self._embedded.update(zip(keys, features, strict=True))
+        return features
 
     def _read(self, keys: Sequence[tuple[str, int]]) -> None:
         missing: dict[str, list[int]] = {}

@@ -1,8 +1,10 @@
 """Training checkpoints: the policy in the Hugging Face layout, the optimiser as safetensors, the step as JSON.
 
-Written under a temporary name and renamed, so that a checkpoint is whole or absent; the last two are kept. Sampling of data and of
-tokens is a function of seed and step, so there is no generator state to save and resuming is exact. No pickle.
+Written under a temporary name and renamed, so that a checkpoint is whole or absent; the last two are kept. Sampling of data and
+of tokens is a function of seed and step, so there is no generator state to save and resuming is exact. No pickle.
 """
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (torch, transformers and safetensors are only partly typed)
 
 import json
 import os

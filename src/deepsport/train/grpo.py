@@ -1,8 +1,11 @@
 """Agentic GRPO: groups of whole episodes, a gated reward, group-relative advantages, no critic.
 
 Groups whose answers are all equally right teach nothing and are dropped; those of them that still differ in total reward (by the
-exploration bonus alone) are counted as phantom groups. Tool output carries no loss. P questions, G episodes each, S sampled tokens.
+exploration bonus alone) are counted as phantom groups. Tool output carries no loss. P questions, G episodes each, S sampled
+tokens.
 """
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (torch, transformers and safetensors are only partly typed)
 
 import asyncio
 import time
@@ -165,7 +168,7 @@ class Learner:
             loss, mismatch, clipped = 0.0, 0.0, 0.0
             for (batch, rows), reference in zip(parts, references, strict=True):
                 weights_S = self._weights(batch, n_tokens, len(episodes))
-                logprobs_S = sampled_logprobs(self._policy, batch, self._features(batch), config.temperature)
+                logprobs_S = sampled_logprobs(self._policy, batch, self._frames.features(batch.frames), config.temperature)
                 advantages_S = advantages_B[rows].to(logprobs_S.device)[batch.rows_S]
                 losses_S = clipped_loss(
                     logprobs_S, batch.old_logprobs_S, advantages_S, clip_low=config.clip_low, clip_high=config.clip_high
@@ -202,12 +205,6 @@ class Learner:
         how = self._config.aggregation
         share = len(batch.rows_S) / n_tokens if how is Aggregation.TOKEN else batch.n_rows / n_episodes
         return token_weights(batch.rows_S, batch.n_rows, how) * share
-
-    def _features(self, batch: Batch) -> Tensor:
-        if self._config.train_vision:
-            return self._frames.features(batch.frames)
-        with torch.no_grad():
-            return self._frames.features(batch.frames)
 
     def _reference_logprobs(self, batch: Batch) -> Tensor | None:
         if self._reference is None:

@@ -2,6 +2,8 @@
 
 One loop for both parts of the curriculum: perception (single frames, named) and episodes (whole trajectories).
 """
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (torch, transformers and safetensors are only partly typed)
 
 import time
 from collections.abc import Sequence
@@ -16,6 +18,7 @@ from deepsport.train import checkpoint
 from deepsport.train.batch import FrameReader, collate, sampled_logprobs
 from deepsport.train.optimiser import OptimiserConfig, make_optimiser, require_finite, update
 from deepsport.train.sampler import draw
+from deepsport.video.source import FrameSource
 
 
 class SFTConfig(Config):
@@ -24,6 +27,8 @@ class SFTConfig(Config):
     steps: int = 200
     batch_size: int = 16
     """Episodes per step."""
+    train_vision: bool = True
+    """Also train the vision tower; frozen, a frame is embedded once for the whole run."""
     optimiser: OptimiserConfig = OptimiserConfig()
     checkpoint_every: int = 100
     """Steps between checkpoints."""
@@ -32,7 +37,7 @@ class SFTConfig(Config):
 def fit(
     policy: LocalPolicy,
     episodes: Sequence[Episode],
-    frames: FrameReader,
+    source: FrameSource,
     config: SFTConfig,
     run: Run,
     *,
@@ -41,7 +46,9 @@ def fit(
     seed: int,
 ) -> None:
     """Trains in place, resuming from the stage's newest checkpoint. Raises TrainingError before a bad step moves a weight."""
-    optimiser = make_optimiser(list(policy.backbone.model.parameters()), config.optimiser)
+    policy.backbone.vision.requires_grad_(config.train_vision)
+    frames = FrameReader(source, policy)
+    optimiser = make_optimiser([p for p in policy.backbone.model.parameters() if p.requires_grad], config.optimiser)
     folder = run.path(f"checkpoints/{stage}")
     first = checkpoint.resume(folder, policy, optimiser)
     with track(stage, total=config.steps, unit="steps", done=first) as tick:

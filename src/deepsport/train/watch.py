@@ -12,12 +12,14 @@ def describe_step(groups: Sequence[tuple[Sequence[Episode], Sequence[Reward]]]) 
     rewards = [reward for _, parts in groups for reward in parts]
     if not episodes:
         return {"reward": 0.0, "accuracy": 0.0, "tool_calls": 0.0, "episodes": 0.0}
+    turns = [turn for episode in episodes for turn in episode.turns]
     stops = {f"stop_{reason}": fmean(episode.stop is reason for episode in episodes) for reason in StopReason}
     return {
         "reward": fmean(reward.total for reward in rewards),
         "accuracy": fmean(reward.accuracy or 0.0 for reward in rewards),
         "tool": fmean(reward.tool for reward in rewards),
         "format_penalty": fmean(reward.format_penalty for reward in rewards),
+        "valid_action_rate": fmean(turn.answer is not None or bool(turn.frames) for turn in turns) if turns else 0.0,
         "tool_calls": fmean(len(episode.calls) for episode in episodes),
         "hit": fmean(hits for hits in map(_hit, episodes) if hits is not None)
         if any(e.question.window for e in episodes)

@@ -5,6 +5,8 @@ those embeddings in their places. Nothing of transformers is patched: the vision
 function registered through its public interface. B rows, L columns, D hidden size, F frames, K features per visual token (1, plus
 one per DeepStack level of Qwen3-VL).
 """
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (torch, transformers and safetensors are only partly typed)
 
 from collections.abc import Sequence
 from typing import Any, Protocol, cast
@@ -94,8 +96,8 @@ class Backbone:
         )
         return out.last_hidden_state
 
-    def logprobs(self, hidden: Tensor, temperature: float = 1.0) -> Tensor:
-        """Log-probabilities [..., V] in fp32 over the tokens a policy may sample."""
+    def logprobs(self, hidden: Tensor, temperature: float | Tensor = 1.0) -> Tensor:
+        """Log-probabilities [..., V] in fp32 over the tokens a policy may sample; temperature may be one per row."""
         logits = self._head(hidden).float()
         logits = logits.index_fill(-1, self._suppressed, float("-inf"))
         return torch.log_softmax(logits / temperature, dim=-1)
@@ -113,16 +115,13 @@ def _frame_attention(
 ) -> tuple[Tensor, None]:
     """Attention within each frame of a packed [1, heads, patches, head_dim]: one call per size of frame, not one per frame."""
     assert cu_seq_lens_q is not None
-    lengths = cu_seq_lens_q.diff()
-    starts = cu_seq_lens_q[:-1]
+    lengths, starts = cu_seq_lens_q.diff(), cu_seq_lens_q[:-1]
     out = torch.empty_like(query)
     for length in cast(list[int], lengths.unique().tolist()):
         columns = (starts[lengths == length][:, None] + torch.arange(length, device=query.device)).flatten()
-        whole = len(columns) == query.shape[2]
-        pick = (lambda t: t[0]) if whole else (lambda t: t[0][:, columns])  # noqa: B023 (used before the next turn)
-        q, k, v = (pick(t).unflatten(1, (-1, length)).transpose(0, 1) for t in (query, key, value))
-        attended = nn.functional.scaled_dot_product_attention(q, k, v, scale=scaling).transpose(0, 1).flatten(1, 2)
-        out = attended[None] if whole else out.index_copy(2, columns, attended[None])
+        q, k, v = (t[0][:, columns].unflatten(1, (-1, length)).transpose(0, 1) for t in (query, key, value))
+        attended = nn.functional.scaled_dot_product_attention(q, k, v, scale=scaling)
+        out = out.index_copy(2, columns, attended.transpose(0, 1).flatten(1, 2)[None])
     return out.transpose(1, 2), None
 
 

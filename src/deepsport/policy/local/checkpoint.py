@@ -3,6 +3,8 @@
 A folder made here also holds `deepsport.json`, which says how the policy was prompted in training and whether it knows only the
 arena. Nothing is unpickled and no code of a checkpoint is run; a hub id downloads safetensors and JSON only.
 """
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (torch, transformers and safetensors are only partly typed)
 
 import json
 import shutil
@@ -32,7 +34,7 @@ def load_policy(model: str, *, max_pixels: int | None = None, context: int | Non
     folder = NANO if model == "nano" else _folder(model)
     adapter = folder / "adapter_config.json"
     base = _folder(str(_read_json(adapter).get("base_model_name_or_path"))) if adapter.is_file() else folder
-    network = _load_weights(base)
+    network: Any = _load_weights(base)
     if adapter.is_file():
         from peft import PeftModel
 

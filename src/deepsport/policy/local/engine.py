@@ -5,6 +5,8 @@ Every conversation keeps its own key-value cache, so a tool result prefills only
 One asyncio task runs while there is work and ends when there is none; callers wait for their own reply only.
 B rows, L new columns, C cached columns, H heads, V vocabulary.
 """
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (torch, transformers and safetensors are only partly typed)
 
 import asyncio
 import math

@@ -1,12 +1,16 @@
 """nano: a Qwen2.5-VL-architecture model of about 1.5 M parameters that can be trained in the arena on two CPU cores.
 
-Everything but the size is the family's own: ChatML, M-RoPE, the vision tower with its merger, the checkpoint layout. The tokenizer
-is a byte-level BPE trained on the texts it will meet, so that frequent words are one token; digits stay single, as in Qwen.
+Everything but the size is the family's own: ChatML, M-RoPE, the vision tower with its merger, the checkpoint layout. The
+tokenizer is a byte-level BPE trained on the texts it will meet, so that frequent words are one token; digits stay single,
+as in Qwen.
 """
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (torch, transformers and safetensors are only partly typed)
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -81,7 +85,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
 
 
 def _architecture(config: NanoConfig, tokenizer: Tokenizer) -> Qwen2_5_VLConfig:
-    ids = {token: tokenizer.token_to_id(token) for token in CONTROL + VISION}
+    ids = {token: cast(int, tokenizer.token_to_id(token)) for token in CONTROL + VISION}
     head_dim = config.hidden_size // config.n_heads
     third = head_dim // 6
     return Qwen2_5_VLConfig(

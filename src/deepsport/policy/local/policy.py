@@ -3,6 +3,8 @@
 Token in, token out: a session keeps the ids it was shown and the ids it sampled, with their log-probabilities, and that record is
 what training reads. A frame's embedding is computed once per set of weights and shared by all conversations.
 """
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# (torch, transformers and safetensors are only partly typed)
 
 import asyncio
 import random

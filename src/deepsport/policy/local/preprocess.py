@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +40,9 @@ class Preprocessor:
         """Reads `preprocessor_config.json`; `max_pixels` lowers its bound. Raises PolicyError."""
         path = folder / "preprocessor_config.json"
         try:
-            settings = json.loads(path.read_text(encoding="utf-8"))
-            size = settings.get("size") or {}
-            longest = settings.get("max_pixels") or size.get("longest_edge") or Preprocessor.max_pixels
+            settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            size: dict[str, int] = settings.get("size") or {}
+            longest: int = settings.get("max_pixels") or size.get("longest_edge") or Preprocessor.max_pixels
             return Preprocessor(
                 patch_size=settings["patch_size"],
                 temporal_patch_size=settings["temporal_patch_size"],
