@@ -1,12 +1,12 @@
 """Speed of sparse frame access: ours, plain PyAV, OpenCV, decord and torchcodec, interleaved in one run.
 
-Each contestant is a process of its own, holds its decoder open and is limited to one thread. What is counted is the CPU time of the
-process (all its threads) for one request of eight RGB frames, averaged over the requests of a round; the median of the rounds
+Each contestant is a process of its own, holds its decoder open and is limited to one thread. What is counted is the CPU time of
+the process (all its threads) for one request of eight RGB frames, averaged over the requests of a round; the median of the rounds
 stands. Opening is not counted. Every frame returned is compared with a full decode; whoever returns another frame is marked and
 does not count as the best rival.
 
-The limit given beside it is the naive one: the frames from the keyframe to the last wanted one, times what the decoder takes for a
-frame in a full sequential decode, without conversion. Skipping frames that no other frame refers to goes below it.
+The limit given beside it is the naive one: the frames from the keyframe to the last wanted one, times what the decoder takes for
+a frame in a full sequential decode, without conversion. Skipping frames that no other frame refers to goes below it.
 
     make -C benchmarks video-env && .venv/bin/python benchmarks/video.py
 """
@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from statistics import median
@@ -29,150 +29,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
-Read = Callable[[Sequence[int], bool], Sequence[Pixels]]
-"""Frames at rising indices; the flag says that they lie within a short window."""
+from video_contestants import OPENERS, PACKAGES, RIVAL_ENVIRONMENT, Contestant, Pixels
 
-ROOT = Path(__file__).resolve().parents[1]
-RIVAL_ENVIRONMENT = ROOT / ".venv-video"
 WIDTH, HEIGHT, FPS, SECONDS = 640, 360, 25, 30
 N_FRAMES = FPS * SECONDS
-PACKAGES = {"pyav": "av", "opencv": "opencv-python-headless", "decord": "decord", "torchcodec": "torchcodec"}
 WINDOW_FRAMES = 25
 """A window is eight frames out of one second."""
-
-
-# --- the contestants, each in its own process ------------------------------------------------------------------------------------
-
-
-def open_ours(path: str) -> Read:
-    from deepsport.video.decode import Decoder
-
-    decoder = Decoder(path)
-    return lambda indices, _: decoder.frames(indices)
-
-
-def open_pyav(path: str) -> Read:
-    """The usual recipe: seek, decode forward to the timestamp; within a window, seek once."""
-    import av
-
-    container = av.open(path)
-    stream = container.streams.video[0]
-    stream.thread_type = "NONE"
-    stream.codec_context.thread_count = 1
-    ticks_per_frame = round(1 / (FPS * stream.time_base))
-
-    def forward(indices: Sequence[int]) -> Iterator[Pixels]:
-        wanted = [index * ticks_per_frame for index in indices]
-        container.seek(wanted[0], stream=stream)
-        for frame in container.decode(stream):
-            if frame.pts in wanted:
-                yield frame.to_ndarray(format="rgb24", threads=1)
-            if frame.pts >= wanted[-1]:
-                return
-
-    def read(indices: Sequence[int], is_window: bool) -> list[Pixels]:
-        return [pixels for part in ([indices] if is_window else [[index] for index in indices]) for pixels in forward(part)]
-
-    return read
-
-
-def open_opencv(path: str) -> Read:
-    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "threads;1"
-    import cv2
-
-    cv2.setNumThreads(1)
-    capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG)
-
-    def read(indices: Sequence[int], is_window: bool) -> list[Pixels]:
-        frames: list[Pixels] = []
-        here = -1
-        for index in indices:
-            if not is_window or here < 0:
-                capture.set(cv2.CAP_PROP_POS_FRAMES, index)
-                here = index
-            while here <= index:
-                capture.grab()
-                here += 1
-            frames.append(cv2.cvtColor(capture.retrieve()[1], cv2.COLOR_BGR2RGB))
-        return frames
-
-    return read
-
-
-def open_decord(path: str) -> Read:
-    import decord
-
-    reader = decord.VideoReader(path, ctx=decord.cpu(0), num_threads=1)
-    return lambda indices, _: reader.get_batch(list(indices)).asnumpy()
-
-
-def open_torchcodec(path: str) -> Read:
-    import torch
-    from torchcodec.decoders import VideoDecoder
-
-    torch.set_num_threads(1)
-    decoder = VideoDecoder(path, num_ffmpeg_threads=1, dimension_order="NHWC", device="cpu")
-    return lambda indices, _: decoder.get_frames_at(list(indices)).data.numpy()
-
-
-OPENERS: dict[str, Callable[[str], Read]] = {
-    "ours": open_ours,
-    "pyav": open_pyav,
-    "opencv": open_opencv,
-    "decord": open_decord,
-    "torchcodec": open_torchcodec,
-}
-
-
-def serve(name: str) -> None:
-    """Answers requests on stdin, one JSON object a line, with the CPU and wall time each took."""
-    readers: dict[str, Read] = {}
-    for line in sys.stdin:
-        request = json.loads(line)
-        path = request["path"]
-        if path not in readers:
-            readers[path] = OPENERS[name](path)
-        cpu, wall = time.process_time(), time.perf_counter()
-        frames = readers[path](request["indices"], request["is_window"])
-        reply = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
-        if request["save"]:
-            np.save(request["save"], np.stack([np.asarray(frame) for frame in frames]))
-        print(json.dumps(reply), flush=True)
-
-
-class Contestant:
-    """A process that serves one library."""
-
-    def __init__(self, name: str, python: Path) -> None:
-        self.name = name
-        libraries = {"LD_LIBRARY_PATH": str(RIVAL_ENVIRONMENT / "libav")} if name == "torchcodec" else {}
-        self.process = subprocess.Popen(
-            [str(python), __file__, "--serve", name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | libraries | {"OMP_NUM_THREADS": "1"},
-        )
-
-    def ask(self, path: Path, indices: Sequence[int], is_window: bool, save: str = "") -> dict[str, float]:
-        """Times of one request."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        request = {"path": str(path), "indices": list(indices), "is_window": is_window, "save": save}
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self.name} died with exit code {self.process.wait()}")
-        return json.loads(line)
-
-    def close(self) -> None:
-        """Ends the process."""
-        self.process.communicate()
-
-
-# --- the clips ---------------------------------------------------------------------------------------------------------------------
 
 
 def make_clip(path: Path, gop: int) -> None:
@@ -180,7 +42,9 @@ def make_clip(path: Path, gop: int) -> None:
     import av
 
     draw = np.random.default_rng(0)
-    field = draw.integers(60, 180, ((HEIGHT + 80) // 4, (WIDTH + N_FRAMES + 80) // 4, 3), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
+    field = (
+        draw.integers(60, 180, ((HEIGHT + 80) // 4, (WIDTH + N_FRAMES + 80) // 4, 3), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
+    )
     noise = draw.integers(-6, 7, (HEIGHT + 40, WIDTH + 40, 3), dtype=np.int16)
     players = draw.uniform(0, 1, (22, 4))
     with av.open(str(path), "w") as container:
@@ -205,8 +69,8 @@ def scene(index: int, field: Pixels, noise: NDArray[np.int16], players: NDArray[
     return picture.clip(0, 255).astype(np.uint8)
 
 
-def decode_all(path: Path) -> tuple[Pixels, list[bool], float]:
-    """[frames, height, width, 3] of a full decode, which packets (decode order) are keyframes, and CPU seconds per decoded frame."""
+def decode_all(path: Path) -> tuple[Pixels, float]:
+    """[frames, height, width, 3] of a full decode, and CPU seconds per decoded frame, conversion not counted."""
     import av
 
     with av.open(str(path)) as container:
@@ -215,17 +79,11 @@ def decode_all(path: Path) -> tuple[Pixels, list[bool], float]:
         n_frames = sum(1 for _ in container.decode(video=0))
         per_frame_s = (time.process_time() - started) / n_frames
         container.seek(0)
-        frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
-        container.seek(0)
-        keys = [packet.is_keyframe for packet in container.demux(video=0) if packet.size]
-    return frames, keys, per_frame_s
-
-
-# --- the run -----------------------------------------------------------------------------------------------------------------------
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]), per_frame_s
 
 
 def requests(is_window: bool, count: int) -> list[list[int]]:
-    """Windows lie at random places; the uniform request differs a little from time to time, so that nothing is answered by heart."""
+    """Windows lie at random places; the end of a uniform request varies a little, so that none is asked twice in a round."""
     draw = random.Random(7)
     if is_window:
         starts = [draw.randrange(N_FRAMES - WINDOW_FRAMES) for _ in range(count)]
@@ -234,24 +92,25 @@ def requests(is_window: bool, count: int) -> list[list[int]]:
     return [[round(step * end / 7) for step in range(8)] for end in ends]
 
 
-def naive_frames(indices: Sequence[int], gop: int, is_window: bool) -> int:
+def naive_frames(indices: Sequence[int], gop: int) -> int:
     """Frames to be decoded for a request: from the keyframe of each group to its last wanted frame."""
     groups = sorted({index // gop for index in indices})
     return sum(max(index for index in indices if index // gop == group) - group * gop + 1 for group in groups)
 
 
-def returned_right(contestant: Contestant, path: Path, asked: list[list[int]], is_window: bool, truth: Pixels, folder: Path) -> bool:
-    """Whether every frame is nearest to the one asked for among it and its neighbours, and near."""
+def is_right(contestant: Contestant, path: Path, asked: list[list[int]], is_window: bool, truth: Pixels) -> bool:
+    """Whether every frame returned is the one asked for."""
     for indices in asked:
-        saved = str(folder / "frames.npy")
-        contestant.ask(path, indices, is_window, saved)
+        saved = path.with_suffix(".npy")
+        contestant.ask(path, indices, is_window, str(saved))
         got = np.load(saved)
-        if len(got) != len(indices) or not all(is_frame(pixels, truth, index) for pixels, index in zip(got, indices, strict=True)):
+        if len(got) != len(indices) or not all(map(is_frame, got, [truth] * len(got), indices)):
             return False
     return True
 
 
 def is_frame(pixels: Pixels, truth: Pixels, index: int) -> bool:
+    """Whether a picture is nearest to the true one among it and its neighbours, and near: libraries round colours differently."""
     nearby = range(max(index - 3, 0), min(index + 4, len(truth)))
     distance = {other: float(np.abs(pixels.astype(np.int16) - truth[other]).mean()) for other in nearby}
     return min(distance, key=distance.__getitem__) == index and distance[index] < 3.0
@@ -274,12 +133,12 @@ def measure(contestants: list[Contestant], path: Path, asked: list[list[int]], i
 def run_case(contestants: list[Contestant], folder: Path, gop: int, is_window: bool, count: int, rounds: int) -> dict[str, Any]:
     """One row of the table."""
     path = folder / f"gop{gop}.mp4"
-    truth, _, per_frame_s = decode_all(path)
+    truth, per_frame_s = decode_all(path)
     asked = requests(is_window, count)
-    right = {c.name: returned_right(c, path, asked, is_window, truth, folder) for c in contestants}
+    right = {c.name: is_right(c, path, asked, is_window, truth) for c in contestants}
     del truth
     cost_ms = measure(contestants, path, asked, is_window, rounds)
-    naive_ms = 1000 * per_frame_s * sum(naive_frames(indices, gop, is_window) for indices in asked) / len(asked)
+    naive_ms = 1000 * per_frame_s * sum(naive_frames(indices, gop) for indices in asked) / len(asked)
     rivals = {name: cost for name, cost in cost_ms.items() if name != "ours"}
     best = min(cost for name, cost in rivals.items() if right[name])
     return {
@@ -288,7 +147,7 @@ def run_case(contestants: list[Contestant], folder: Path, gop: int, is_window: b
         "ratio_to_best_rival": cost_ms["ours"] / best,
         "ratio_to_floor": cost_ms["ours"] / naive_ms,
         "floor": naive_ms,
-        "wrong_frames": sorted(name for name, is_right in right.items() if not is_right),
+        "wrong_frames": sorted(name for name, fine in right.items() if not fine),
     }
 
 
@@ -306,25 +165,25 @@ def print_table(cases: dict[str, dict[str, Any]]) -> None:
 
 def versions(contestants: list[Contestant]) -> dict[str, str]:
     """Of everything that is measured, and of the machine."""
-    listing = "import json, sys; from importlib import metadata; print(json.dumps({n: metadata.version(n) for n in sys.argv[1:]}))"
+    listing = (
+        "import json, sys; from importlib import metadata; print(json.dumps({n: metadata.version(n) for n in sys.argv[1:]}))"
+    )
     present = [PACKAGES[contestant.name] for contestant in contestants if contestant.name in PACKAGES]
     python = RIVAL_ENVIRONMENT / "bin" / "python"
     found = json.loads(subprocess.check_output([str(python), "-c", listing, *present], text=True))
-    model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "")
+    model = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), ""
+    )
     machine = f"{os.cpu_count()} x {platform.machine()} {model}".strip()
     return {"deepsport": metadata.version("deepsport"), **found, "python": platform.python_version(), "machine": machine}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--serve", choices=OPENERS, help=argparse.SUPPRESS)
-    parser.add_argument("--requests", type=int, default=20, help="requests of a round")
+    parser.add_argument("--requests", type=int, default=12, help="requests of a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", default=list(OPENERS), choices=OPENERS, help="contestants")
     options = parser.parse_args()
-    if options.serve:
-        serve(options.serve)
-        return
     rival_python = RIVAL_ENVIRONMENT / "bin" / "python"
     if not rival_python.exists():
         parser.error("the rivals' environment is missing: make -C benchmarks video-env")

@@ -4,16 +4,10 @@ Every file is probed and decoded in the worker process, as an untrusted one woul
 unusual, not broken, must also give exactly the pictures of a full decode.
 """
 
-import gc
 import os
 import random
-import shutil
-import signal
-import struct
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,26 +16,28 @@ import pytest
 
 from deepsport.errors import BadVideo
 from deepsport.video.decode import Decoder
-from deepsport.video.probe import VideoInfo, probe
+from deepsport.video.probe import VideoInfo
 from deepsport.video.remote import RemoteDecoders
 from deepsport.video.sample import uniform
 from deepsport.video.source import FrameSource
-from video_files import (
-    Recipe,
-    boxes_named,
-    full_decode,
-    patch,
-    repeat,
-    rotate,
-    write,
-    write_sound,
+from video_damage import (
+    Make,
+    all_samples_of_zero_duration,
+    beginning,
+    empty,
+    jpeg_of_16k_by_16k,
+    jpeg_that_grows_to_16k_by_16k,
+    plain,
+    png_named_mp4,
+    text,
+    with_durations,
+    without_moov,
 )
+from video_files import Recipe, boxes_named, full_decode, repeat, rotate, write, write_sound
 
 TIME_LIMIT_S = 10.0
 MEMORY_LIMIT_MB = 512
 N_SEEDS = 200 if os.environ.get("DEEPSPORT_NIGHTLY") == "1" else 20
-
-Make = Callable[[Path], Path]
 
 
 @pytest.fixture(scope="module")
@@ -81,74 +77,6 @@ def peak_memory_mb(source: FrameSource) -> float:
         return 0.0
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
-
-
-def plain(name: str, **recipe: object) -> Make:
-    return lambda folder: write(folder / name, Recipe(**recipe))
-
-
-def beginning(share: float | int) -> Make:
-    """The first bytes of a good file: a count, or a share of it."""
-
-    def make(folder: Path) -> Path:
-        path = write(folder / "v.mp4", Recipe(mux_options={"movflags": "faststart"}))
-        content = path.read_bytes()
-        path.write_bytes(content[: share if isinstance(share, int) else int(len(content) * share)])
-        return path
-
-    return make
-
-
-def empty(folder: Path) -> Path:
-    path = folder / "empty.mp4"
-    path.touch()
-    return path
-
-
-def text(folder: Path) -> Path:
-    path = folder / "text.mp4"
-    path.write_text("This is not a film.\n" * 100)
-    return path
-
-
-def without_moov(folder: Path) -> Path:
-    path = write(folder / "v.mp4")
-    content = path.read_bytes()
-    path.write_bytes(content[: content.index(b"moov") - 4])
-    return path
-
-
-def png_named_mp4(folder: Path) -> Path:
-    from PIL import Image
-
-    Image.new("RGB", (32, 32)).save(folder / "picture.png")
-    return (folder / "picture.png").rename(folder / "picture.mp4")
-
-
-def all_samples_of_zero_duration(folder: Path) -> Path:
-    path = write(folder / "v.mp4", Recipe(b_frames=0))
-    (stts,) = boxes_named(path, b"stts")
-    return patch(path, stts + 12, struct.pack(">I", 0))
-
-
-def jpeg_of_16k_by_16k(folder: Path) -> Path:
-    """A tiny MJPEG file whose picture headers, all but the container's, claim 16,384 x 16,384 pixels."""
-    path = write(folder / "v.avi", Recipe(codec="mjpeg", pixel_format="yuvj420p", b_frames=0, n_frames=4))
-    content = path.read_bytes()
-    for _ in range(content.count(b"\xff\xc0\x00\x11\x08")):
-        content = content.replace(b"\xff\xc0\x00\x11\x08" + struct.pack(">HH", 64, 96), b"\xff\xc0\x00\x11\x08\x40\x00\x40\x00")
-    path.write_bytes(content)
-    return path
-
-
-def jpeg_that_grows_to_16k_by_16k(folder: Path) -> Path:
-    """The same, from the eleventh picture on."""
-    path = write(folder / "v.avi", Recipe(codec="mjpeg", pixel_format="yuvj420p", b_frames=0, n_frames=20))
-    head = b"\xff\xc0\x00\x11\x08"
-    parts = path.read_bytes().split(head)
-    assert len(parts) == 21
-    path.write_bytes(head.join(parts[:11]) + b"".join(head + b"\x40\x00\x40\x00" + part[4:] for part in parts[11:]))
-    return path
 
 
 BROKEN: dict[str, Make] = {
@@ -235,20 +163,6 @@ def test_a_rotated_file_is_reported_as_it_is_shown_v14(degrees: int, source: Fra
     info = source.info(path)
     assert (info.rotation, info.width, info.height) == (degrees, *((96, 64) if degrees == 180 else (64, 96)))
     assert source.frames(path, [1])[0].shape == (info.height, info.width, 3)
-
-
-def with_durations(factor: int) -> Make:
-    """The durations in the headers of an mp4 multiplied by a factor."""
-
-    def make(folder: Path) -> Path:
-        path = write(folder / "v.mp4")
-        for name, offset in ((b"mvhd", 16), (b"tkhd", 20), (b"mdhd", 16)):
-            (box,) = boxes_named(path, name)
-            (duration,) = struct.unpack_from(">I", path.read_bytes(), box + offset)
-            patch(path, box + offset, struct.pack(">I", duration * factor))
-        return path
-
-    return make
 
 
 LYING: dict[str, Make] = {
@@ -360,181 +274,3 @@ def test_a_ten_hour_file_is_not_read_whole_v23(tmp_path: Path):
 def bytes_read() -> int:
     """Bytes this process has asked the kernel for so far."""
     return int(Path("/proc/self/io").read_text().split("rchar:")[1].split()[0])
-
-
-def test_a_decoder_that_crashes_is_a_bad_video_and_the_next_file_decodes_v24(source: FrameSource, tmp_path: Path):
-    path = str(write(tmp_path / "v.mp4"))
-    source.info(path)
-    pid = worker_pid(source)
-    assert pid is not None
-    os.kill(pid, signal.SIGSTOP)  # held still, so that the crash happens while the request is under way
-    crash = threading.Timer(0.3, lambda: (os.kill(pid, signal.SIGSEGV), os.kill(pid, signal.SIGCONT)))
-    crash.start()
-    with pytest.raises(BadVideo, match="SIGSEGV"):
-        source.frames(path, [0])
-    assert source.frames(path, [0])[0].shape == (64, 96, 3)
-    assert worker_pid(source) != pid
-
-
-def test_a_decoder_that_died_between_two_requests_is_replaced_unnoticed(source: FrameSource, tmp_path: Path):
-    path = str(write(tmp_path / "v.mp4"))
-    source.info(path)
-    pid = worker_pid(source)
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    time.sleep(0.1)
-    assert source.frames(path, [3])[0].shape == (64, 96, 3)
-
-
-def test_a_decoder_that_hangs_is_stopped_at_the_time_limit_v25(tmp_path: Path):
-    path = str(write(tmp_path / "v.mp4"))
-    with FrameSource(trusted=False, time_limit_s=1.0) as source:
-        source.info(path)
-        pid = worker_pid(source)
-        assert pid is not None
-        os.kill(pid, signal.SIGSTOP)
-        started = time.monotonic()
-        with pytest.raises(BadVideo, match="longer than 1 s"):
-            source.frames(path, [0])
-        assert time.monotonic() - started < 3
-        assert source.frames(path, [0])[0].shape == (64, 96, 3)
-
-
-@pytest.mark.parametrize("trusted", [True, False])
-def test_a_file_replaced_after_the_probe_is_refused_until_it_is_probed_again_v26(trusted: bool, tmp_path: Path):
-    path = tmp_path / "v.mp4"
-    write(path, Recipe(n_frames=60))
-    with FrameSource(trusted=trusted) as source:
-        assert source.info(str(path)).n_frames == 60
-        write(tmp_path / "other.mp4", Recipe(n_frames=30)).replace(path)
-        with pytest.raises(BadVideo, match="was replaced"):
-            source.frames(str(path), [0])
-        with pytest.raises(BadVideo, match="was replaced"):
-            source.times(str(path), [0])
-        assert source.info(str(path)).n_frames == 30
-        assert len(source.frames(str(path), [29])) == 1
-
-
-@pytest.mark.parametrize("trusted", [True, False])
-def test_a_file_removed_after_the_probe_is_refused_v26(trusted: bool, tmp_path: Path):
-    path = write(tmp_path / "v.mp4")
-    with FrameSource(trusted=trusted) as source:
-        source.info(str(path))
-        path.unlink()
-        with pytest.raises(BadVideo, match="No such file"):
-            source.frames(str(path), [0])
-
-
-@pytest.fixture
-def open_folder() -> Generator[Path]:
-    """A folder that every user may enter."""
-    folder = Path(tempfile.mkdtemp(prefix="deepsport_"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
-def test_a_file_that_may_not_be_read_is_refused_v27(open_folder: Path):
-    path = write(open_folder / "v.mp4")
-    path.chmod(0)
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(65534)  # permissions do not bind root
-    try:
-        with pytest.raises(BadVideo, match="Permission denied"):
-            probe(str(path))
-    finally:
-        os.seteuid(user)
-
-
-def fifo(folder: Path) -> Path:
-    os.mkfifo(folder / "pipe.mp4")
-    return folder / "pipe.mp4"
-
-
-def link_to_device(folder: Path) -> Path:
-    (folder / "zero.mp4").symlink_to("/dev/zero")
-    return folder / "zero.mp4"
-
-
-def directory(folder: Path) -> Path:
-    (folder / "folder.mp4").mkdir()
-    return folder / "folder.mp4"
-
-
-@pytest.mark.parametrize("make", [fifo, link_to_device, directory])
-@pytest.mark.parametrize("trusted", [True, False])
-def test_what_is_not_a_regular_file_is_refused_v28(make: Make, trusted: bool, tmp_path: Path):
-    with FrameSource(trusted=trusted) as source, pytest.raises(BadVideo, match="not a regular file"):
-        source.info(str(make(tmp_path)))
-
-
-def playlist(name: str, template: str) -> Make:
-    """A script that names a good video beside it."""
-
-    def make(folder: Path) -> Path:
-        inner = write(folder / "inner.ts")
-        path = folder / name
-        path.write_text(template.format(inner=inner))
-        return path
-
-    return make
-
-
-SCRIPTS: dict[str, Make] = {
-    "HLS": playlist("v.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:2.4,\n{inner}\n#EXT-X-ENDLIST\n"),
-    "HLS named mp4": playlist("v.mp4", "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:2.4,\nfile:{inner}\n#EXT-X-ENDLIST\n"),
-    "HLS of an address": playlist("v.mp4", "#EXTM3U\n#EXTINF:2.4,\nhttp://127.0.0.1:9/{inner}\n#EXT-X-ENDLIST\n"),
-    "concat script": playlist("v.mp4", "ffconcat version 1.0\nfile '{inner}'\n"),
-    "DASH": playlist("v.mpd", '<?xml version="1.0"?><MPD><Period><BaseURL>{inner}</BaseURL></Period></MPD>'),
-}
-
-
-@pytest.mark.parametrize("make", SCRIPTS.values(), ids=SCRIPTS.keys())
-@pytest.mark.parametrize("trusted", [True, False])
-def test_a_script_that_names_other_files_is_refused_v29(make: Make, trusted: bool, tmp_path: Path):
-    with FrameSource(trusted=trusted) as source, pytest.raises(BadVideo):
-        source.info(str(make(tmp_path)))
-
-
-@pytest.mark.parametrize("prefix", ["concat:", "file:", "subfile,,start,0,end,0,,:", "http://127.0.0.1:9", "pipe:", "data:"])
-def test_an_address_is_not_a_path_v29(prefix: str, tmp_path: Path):
-    path = write(tmp_path / "v.ts")
-    with pytest.raises(BadVideo, match="No such file"):
-        probe(f"{prefix}{path}")
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["größe 世界.mp4", "a b.mp4", "a\nb.mp4", "-v.mp4", "http:v.mp4", "100%d.mp4", "'q\".mp4", os.fsdecode(b"\xff\xfe.mp4")],
-)
-@pytest.mark.parametrize("trusted", [True, False])
-def test_any_file_name_will_do_v30(name: str, trusted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(tmp_path)
-    write(tmp_path / "v.mp4", Recipe(n_frames=3)).rename(name)
-    with FrameSource(trusted=trusted) as source:
-        assert source.info(name).path == name
-        assert source.frames(name, [2])[0].shape == (64, 96, 3)
-
-
-def test_a_thousand_opens_do_not_grow_the_process_v31(tmp_path: Path):
-    broken = str(beginning(0.5)(tmp_path).rename(tmp_path / "broken.mp4"))
-    good = str(write(tmp_path / "good.mp4", Recipe(n_frames=10)))
-    open_often(good, broken, 50)
-    before = resident_mb()
-    open_often(good, broken, 500)
-    assert resident_mb() - before < 20
-
-
-def open_often(good: str, broken: str, times: int) -> None:
-    """Opens two files, as often each."""
-    for _ in range(times):
-        with Decoder(good) as decoder:
-            decoder.frames([9])
-        with pytest.raises(BadVideo):
-            Decoder(broken)
-
-
-def resident_mb() -> float:
-    gc.collect()
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20

@@ -7,6 +7,7 @@ timestamps do not tell the order, everything is decoded once and frames are coun
 packets that no decoder can show, are not frames.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -65,7 +66,7 @@ class Timeline:
 
     def position(self, index: int) -> int:
         """Number of the GOP that holds frame `index`."""
-        return int(np.searchsorted(self._firsts, index, side="right")) - 1
+        return bisect_right(self._firsts, index) - 1
 
     def pts(self, index: int) -> int:
         """Presentation timestamp of frame `index`, in ticks."""
