@@ -14,7 +14,7 @@ from deepsport.agent.prompt import PromptStyle
 from deepsport.agent.rollout import Limits
 from deepsport.arena.generate import load_truths, make_set
 from deepsport.arena.oracle import Oracle
-from deepsport.arena.perception import describe
+from deepsport.arena.perception import describe, glimpses
 from deepsport.arena.truth import ClipTruth
 from deepsport.bench.curves import read_curves
 from deepsport.bench.evaluate import evaluate
@@ -31,7 +31,7 @@ from deepsport.records import Episode, Question
 from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
 from deepsport.train.grpo import GRPOConfig, reinforce
-from deepsport.train.perception import ASK, Caption, caption_episodes, choose
+from deepsport.train.perception import ASK, Glimpse, glimpse_episodes
 from deepsport.train.sft import SFTConfig, fit
 from deepsport.video.source import FrameSource
 
@@ -46,8 +46,8 @@ class DemoConfig(Config):
     seed: int = 0
     train_clips: int = 400
     heldout_clips: int = 120
-    captions: int = 6000
-    """Single frames of the perception stage, half of them of events."""
+    glimpses_per_clip: int = 8
+    """Looks of 8 frames at every training clip in the perception stage, half of them around the event."""
     no_tool_share: float = 0.15
     """Share of the questions that the teacher also answers without the tool, so that the policy knows what to do then."""
     nano: NanoConfig = NanoConfig()
@@ -127,12 +127,11 @@ def teach(run: Run, config: DemoConfig, train: ArenaSet, policy: LocalPolicy, so
 def learn_to_see(
     run: Run, config: DemoConfig, train: ArenaSet, policy: LocalPolicy, source: FrameSource, origin: Path
 ) -> LocalPolicy:
-    """SFT, first part: name what a single frame shows."""
+    """SFT, first part: name what frames show."""
     if run.done("perception"):
         return load_policy(str(run.path("policies/perception")))
-    captions = choose(_captions(train.truths, events=False), _captions(train.truths, events=True), config.captions, config.seed)
     with run.stage("perception"):
-        episodes = caption_episodes(captions, source, policy.chat)
+        episodes = glimpse_episodes(_glimpses(train.truths, config.glimpses_per_clip, config.seed), source, policy.chat)
         fit(
             policy,
             episodes,
@@ -227,18 +226,19 @@ def _keep(run: Run, policy: LocalPolicy, name: str, origin: Path) -> LocalPolicy
     return policy
 
 
-def _captions(truths: Mapping[str, ClipTruth], *, events: bool) -> list[list[Caption]]:
-    """Captions of every frame of every clip, or of the event's frames alone."""
+def _glimpses(truths: Mapping[str, ClipTruth], n: int, seed: int) -> list[Glimpse]:
+    """`n` looks at every clip, captioned."""
+    rng = random.Random(seed)
     return [
-        [Caption(video, i, describe(truth, i)) for i in range(truth.n_frames) if not events or truth.event_at(i)]
+        Glimpse(video, tuple((index, describe(truth, index)) for index in indices))
         for video, truth in truths.items()
+        for indices in glimpses(truth, n, rng)
     ]
 
 
 def _texts(train: ArenaSet) -> list[str]:
     """What the tokenizer is trained on: the words of questions, captions, prompts and thoughts."""
-    captions = [caption.text for clip in _captions(train.truths, events=False) for caption in clip[::8]]
+    captions = [f"frame {i}: {describe(truth, i)}." for truth in train.truths.values() for i in range(0, truth.n_frames, 4)]
     prompts = [f"Video: {q.sport}, 97 frames, 3.88 s.\nframe 12 (0.48s):\nQuestion: {q.text}" for q in train.questions]
-    thoughts = [f"{text} at frame 40, {text} at frame 52. frame 45: {text}." for text in captions]
-    calls = ['{"action":"choose_frames","frame_range":[40,52]}', "tool: choose_frames", "tool: none", ASK]
-    return captions + prompts + thoughts + calls * 50 + ["system\n", "user\n", "assistant\n"] * 50
+    calls = ['{"action":"choose_frames","frame_range":[40,52]}', "tool: choose_frames", "tool: none", ASK, " event not seen."]
+    return captions + prompts + calls * 50 + ["system\n", "user\n", "assistant\n"] * 50

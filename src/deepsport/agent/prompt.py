@@ -4,7 +4,7 @@ Each image follows the text `frame {index} ({seconds:.2f}s):`. Two styles: `full
 seen them; `brief` only says whether the tool is offered, for a policy that learnt the rules in training (a third of the tokens).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from deepsport.agent.grammar import TOOL_NAME, write_answer, write_call
@@ -33,13 +33,13 @@ def opening(
     """The system message and the first user message."""
     sport = f"{question.sport.replace('_', ' ')}, " if question.sport else ""
     head = f"Video: {sport}{video.n_frames} frames, {video.duration_s:.2f} s.\n"
-    parts = (head, *_labelled(images), f"Question: {question.text}")
+    parts = (head, *labelled(images), f"Question: {question.text}")
     return [Message("system", (_rules(style, with_tool, frames_per_call, max_turns),)), Message("user", parts)]
 
 
 def tool_result(images: Sequence[Image], *, style: PromptStyle, turns_left: int) -> Message:
     """The user message that brings the frames of a call."""
-    return Message("user", (*_labelled(images), *_hurry(style, turns_left)))
+    return Message("user", (*labelled(images), *_hurry(style, turns_left)))
 
 
 def refusal(reason: str, *, style: PromptStyle, turns_left: int) -> Message:
@@ -47,7 +47,8 @@ def refusal(reason: str, *, style: PromptStyle, turns_left: int) -> Message:
     return Message("user", (reason, *_hurry(style, turns_left)))
 
 
-def _labelled(images: Sequence[Image]) -> list[Part]:
+def labelled(images: Iterable[Image]) -> list[Part]:
+    """Images, each behind its index and time."""
     parts: list[Part] = []
     for image in images:
         parts += [f"frame {image.frame.index} ({image.frame.time_s:.2f}s):", image, "\n"]

@@ -59,6 +59,7 @@ class OracleSession:
         self._seed = seed
         self._question: Question | None = None
         self._seen: dict[int, Sight] = {}
+        self._latest: list[Sight] = []
         self._may_look = False
 
     async def reply(self, messages: Sequence[Message]) -> Reply:
@@ -69,8 +70,9 @@ class OracleSession:
                 raise PolicyError("the oracle was shown no frame")
             self._question = self._oracle.question(PurePath(shown[0].video).stem, messages)
             self._may_look = any(TOOL_NAME in part for message in messages for part in message.parts if isinstance(part, str))
-        for frame in shown:
-            self._seen[frame.index] = look(self._oracle.truth(PurePath(frame.video).stem), frame.index)
+        if shown:
+            self._latest = [look(self._oracle.truth(PurePath(frame.video).stem), frame.index) for frame in shown]
+            self._seen.update((sight.index, sight) for sight in self._latest)
         return Reply(text=self._act(self._question, news=bool(shown)))
 
     def tokens(self) -> TokenRecord | None:
@@ -91,12 +93,12 @@ class OracleSession:
 
     def _zoom_or_guess(self, question: Question, sights: Sequence[Sight], news: bool) -> str:
         before, after = _change(sights)
-        thought = f"{say_score(before)} at frame {before.index}, {say_digits(after.score)} at frame {after.index}"
+        thought = " ".join(f"frame {sight.index}: {say_score(sight)}." for sight in self._latest if sight.index <= after.index)
         if self._may_look and news and after.index - before.index > 1:
-            return write_call(f"{thought}.", before.index, after.index)
+            return write_call(thought, before.index, after.index)
         assert isinstance(question.gold, Choice)
         guess = random.Random(f"{question.id}/{self._seed}").choice(question.gold.options)
-        return write_answer(f"{thought}, event not seen.", guess)
+        return write_answer(f"{thought} event not seen.", guess)
 
 
 def _change(sights: Sequence[Sight]) -> tuple[Sight, Sight]:

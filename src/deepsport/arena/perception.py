@@ -3,10 +3,15 @@
 These sentences are what the perception stage of training learns to say; the oracle thinks in the same words.
 """
 
+import random
 from dataclasses import dataclass
 
 from deepsport.arena.sports import SPORTS
 from deepsport.arena.truth import ClipTruth, Event
+from deepsport.video.sample import uniform, window
+
+GLIMPSE = 8
+"""Frames looked at together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,17 @@ def describe(truth: ClipTruth, index: int) -> str:
     sight = look(truth, index)
     shown = say_event(sight.event) if sight.event else "play"
     return f"{say_sport(sight.sport)}, {say_score(sight)}, {shown}"
+
+
+def glimpses(truth: ClipTruth, n: int, rng: random.Random) -> list[tuple[int, ...]]:
+    """Frame indices to look at together, as an episode would: by turns over the whole clip and around its event."""
+    drawn: list[tuple[int, ...]] = []
+    for number in range(n):
+        event = truth.events[0]
+        reach = (rng.randint(2, 12), rng.randint(2, 12))
+        near = (max(0, event.first_index - reach[0]), min(truth.n_frames - 1, event.last_index + reach[1]))
+        drawn.append(window(*near, GLIMPSE) if number % 2 else uniform(truth.n_frames - rng.randrange(8), GLIMPSE))
+    return drawn
 
 
 def say_sport(name: str) -> str:
