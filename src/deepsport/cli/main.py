@@ -10,7 +10,10 @@ import typer
 
 from deepsport.cli import arena
 from deepsport.cli.ask import ask
+from deepsport.cli.bench import bench
+from deepsport.cli.demo import demo
 from deepsport.cli.doctor import doctor
+from deepsport.cli.train import rl, sft
 
 app = typer.Typer(
     name="deepsport",
@@ -38,5 +41,9 @@ def _root(  # pyright: ignore[reportUnusedFunction] (typer calls it)
 
 
 app.command()(ask)
+app.command()(demo)
+app.command()(sft)
+app.command()(rl)
+app.command()(bench)
 app.command()(doctor)
 app.add_typer(arena.app, name="arena")

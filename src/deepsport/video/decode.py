@@ -81,16 +81,9 @@ class Decoder:
     def _sparse(self, indices: Sequence[int]) -> dict[int, Pixels]:
         """By timestamp, one pass for each keyframe needed."""
         found: dict[int, Pixels] = {}
-        for start, group in groupby(sorted(set(indices)), self._start):
+        for start, group in groupby(sorted(set(indices)), self._track.timeline.start):
             found |= self._from(start, list(group))
         return found
-
-    def _start(self, index: int) -> int:
-        """Number of the GOP at which decoding must start: one earlier for the leading pictures of an open GOP."""
-        timeline = self._track.timeline
-        position = timeline.position(index)
-        leans_back = timeline.pts(index) < timeline.gops[position].key_pts
-        return position - 1 if leans_back and position > 0 else position
 
     def _from(self, start: int, indices: Sequence[int]) -> dict[int, Pixels]:
         """The frames at `indices`, with ever more caution as long as some are missing."""
@@ -99,16 +92,16 @@ class Decoder:
         for begin, skip in ((start, True), (start, False), (max(start - 1, 0), False)):
             missing = index_of.keys() - found.keys()
             if missing:
-                shown = self._pass(begin, missing, skip)
+                shown = self._pass(begin, max(indices), missing, skip)
                 found |= {frame.pts: self._converter.rgb(frame) for frame in shown if frame.pts in missing}
         return self._complete({index_of[pts]: pixels for pts, pixels in found.items()}, set(indices))
 
-    def _pass(self, start: int, wanted: set[int], skip: bool) -> Iterator[VideoFrame]:
-        """Decodes from the keyframe of GOP `start` through the last wanted packet, then drains."""
+    def _pass(self, start: int, last: int, wanted: set[int], skip: bool) -> Iterator[VideoFrame]:
+        """Decodes from the keyframe of GOP `start` through the last wanted packet, within the GOP of frame `last`, then drains."""
         track = self._track
         context = track.stream.codec_context
         left = set(wanted)
-        for packet in track.reader.from_key(track.timeline.gops[start].key):
+        for packet in track.timeline.packets(start, last):
             context.skip_frame = "NONREF" if skip and self._can_skip and packet.pts not in wanted else "DEFAULT"
             yield from track.reader.decode(packet)
             left.discard(packet.pts)

@@ -7,11 +7,11 @@ timestamps do not tell the order, everything is decoded once and frames are coun
 packets that no decoder can show, are not frames.
 """
 
-from bisect import bisect_right
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 
 import numpy as np
 from av.container import InputContainer
@@ -26,6 +26,9 @@ from deepsport.video.packets import PacketReader, VideoPacket
 INDEX_KEY, INDEX_DISCARD = 1, 2
 """libav's AVINDEX_KEYFRAME and AVINDEX_DISCARD_FRAME."""
 
+UNREAD = np.iinfo(np.int64).min
+"""Stands for a timestamp that has not been read yet."""
+
 Ticks = NDArray[np.int64]
 """Timestamps in the stream's time base."""
 
@@ -33,136 +36,140 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(slots=True)
-class Gop:
-    """A keyframe and what follows it in decode order."""
+class Gops:
+    """The GOPs of a video as columns: G GOPs, F frames. A long video has hundreds of thousands of either."""
 
-    key: int
-    """Timestamp of the keyframe's packet, by the reader's clock."""
-    first: int
-    """Index of its earliest frame."""
-    n_frames: int
-    n_packets: int
-    pts: Ticks | None = None
-    """[n_frames], rising; None until read."""
-    key_pts: int = 0
-    """Presentation time of the keyframe; earlier frames of the GOP lean on the GOP before (open GOP)."""
+    keys_G: Ticks
+    """Timestamp of each keyframe's packet, by the reader's clock."""
+    n_packets_G: NDArray[np.int64]
+    n_frames_G: NDArray[np.int64]
+    key_pts_G: Ticks
+    """Presentation time of each keyframe; earlier frames of its GOP lean on the GOP before (open GOP)."""
+    pts_F: Ticks
+    """Presentation times, rising."""
 
 
 class Timeline:
-    """Index to timestamp and back."""
+    """Index to timestamp, and to the keyframe from which to decode."""
 
-    def __init__(self, reader: PacketReader, gops: list[Gop], hidden: frozenset[int], *, counted: bool = False) -> None:
+    def __init__(self, reader: PacketReader, gops: Gops, hidden: frozenset[int], *, counted: bool = False) -> None:
         self._reader = reader
+        self._gops = gops
         self._hidden = hidden
-        self.gops = gops
         self.counted = counted
         """Packets do not name frames one to one: frames are found by counting from the start."""
         if hidden:
             self._hide()
-        self._firsts = [gop.first for gop in gops]
-        self.n_frames = gops[-1].first + gops[-1].n_frames
+        self._firsts_G = np.concatenate(([0], np.cumsum(gops.n_frames_G)[:-1]))
+        self.n_frames = int(gops.n_frames_G.sum())
         if self.n_frames == 0:
             raise BadVideo(f"{reader.path}: the video stream shows no frame. Re-download it or drop it.")
 
-    def position(self, index: int) -> int:
-        """Number of the GOP that holds frame `index`."""
-        return bisect_right(self._firsts, index) - 1
-
     def pts(self, index: int) -> int:
-        """Presentation timestamp of frame `index`, in ticks."""
-        gop = self.gops[self.position(index)]
-        return int(self.read(gop)[index - gop.first])
+        """Presentation timestamp of frame `index`, in ticks; read from the file the first time. Raises BadVideo."""
+        if self._gops.pts_F[index] == UNREAD:
+            self._read(self._position(index))
+        return int(self._gops.pts_F[index])
 
-    def read(self, gop: Gop) -> Ticks:
-        """Presentation timestamps of a GOP, rising; read from the file the first time. Raises BadVideo."""
-        if gop.pts is None:
-            packets = list(islice(self._reader.from_key(gop.key), gop.n_packets))
-            gop.key_pts = packets[0].pts or 0
-            gop.pts = self._shown(packets)
-            if len(gop.pts) != gop.n_frames:
-                place_s = float(gop.key * self._reader.time_base)
-                raise BadVideo(
-                    f"{self._reader.path}: {len(gop.pts)} of {gop.n_frames} frames are there from {place_s:.2f} s on. "
-                    "The file is cut short or damaged; re-download it."
-                )
-        return gop.pts
+    def start(self, index: int) -> int:
+        """Number of the GOP at which decoding must start for frame `index`: one earlier for leading pictures of an open GOP."""
+        pts, position = self.pts(index), self._position(index)
+        return position - 1 if pts < self._gops.key_pts_G[position] and position > 0 else position
 
-    def _shown(self, packets: Iterable[VideoPacket]) -> Ticks:
+    def packets(self, start: int, index: int) -> Iterable[VideoPacket]:
+        """The packets from the keyframe of GOP `start` to the end of the GOP of frame `index`. Raises BadVideo."""
+        count = int(self._gops.n_packets_G[start : self._position(index) + 1].sum())
+        return islice(self._reader.from_key(int(self._gops.keys_G[start])), count)
+
+    def _position(self, index: int) -> int:
+        """Number of the GOP that holds frame `index`."""
+        return int(np.searchsorted(self._firsts_G, index, side="right")) - 1
+
+    def _read(self, position: int) -> None:
+        """Fills in the presentation times of a GOP. Raises BadVideo if frames are missing."""
+        gops = self._gops
+        n_packets, n_frames = int(gops.n_packets_G[position]), int(gops.n_frames_G[position])
+        packets = list(islice(self._reader.from_key(int(gops.keys_G[position])), n_packets))
+        shown = self._shown(packets)
+        if len(shown) != n_frames:
+            place_s = float(int(gops.keys_G[position]) * self._reader.time_base)
+            fault = "packets are missing" if len(packets) < n_packets else "timestamps do not tell frames apart"
+            raise BadVideo(f"{self._reader.path}: {fault} from {place_s:.2f} s on. Re-download the file or remux it.")
+        gops.key_pts_G[position] = packets[0].pts or 0
+        first = int(self._firsts_G[position])
+        gops.pts_F[first : first + n_frames] = shown
+
+    def _shown(self, packets: Iterable[VideoPacket]) -> list[int]:
         """Rising presentation times of the packets that are shown."""
         stamps = {packet.pts for packet in packets if packet.pts is not None and not packet.is_discard}
-        return np.array(sorted(stamps - self._hidden), dtype=np.int64)
+        return sorted(stamps - self._hidden)
 
     def _hide(self) -> None:
-        """Takes the frames that no decoder can show (they lean on a GOP before the file begins) out of the first GOPs."""
-        gone = 0
-        for gop in self.gops:
-            if gone < len(self._hidden):
-                packets = islice(self._reader.from_key(gop.key), gop.n_packets)
-                shown = len(self._shown(packets))
-                gop.first, gop.n_frames, gone, gop.pts = gop.first - gone, shown, gone + gop.n_frames - shown, None
-            else:
-                gop.first -= gone
+        """Takes out the frames that no decoder can show: they lean on a GOP before the file begins."""
+        gops, gone = self._gops, 0
+        for position, n_frames in enumerate(gops.n_frames_G.tolist()):
+            if gone == len(self._hidden):
+                break
+            packets = islice(self._reader.from_key(int(gops.keys_G[position])), int(gops.n_packets_G[position]))
+            gops.n_frames_G[position] = len(self._shown(packets))
+            gone += n_frames - int(gops.n_frames_G[position])
+        gops.pts_F = gops.pts_F[gone:]
 
 
 def build(container: InputContainer, reader: PacketReader, head: Head) -> Timeline:
     """The timeline of an open video: by index if there is one, else by a scan, else by counting frames. Raises BadVideo."""
     if head.one_to_one:
-        if gops := from_index(container, reader.stream):
+        if (gops := from_index(container, reader.stream)) is not None:
             reader.clock, reader.lead = "dts", head.lead
             return Timeline(reader, gops, head.hidden)
-        if gops := from_scan(reader):
+        if (gops := from_scan(reader)) is not None:
             return Timeline(reader, gops, head.hidden)
-    return Timeline(reader, [by_counting(reader)], frozenset(), counted=True)
+    return Timeline(reader, by_counting(reader), frozenset(), counted=True)
 
 
-def from_index(container: InputContainer, stream: VideoStream) -> list[Gop]:
-    """GOPs from the container's own index; empty if it has none that is known to be complete.
+def from_index(container: InputContainer, stream: VideoStream) -> Gops | None:
+    """GOPs from the container's own index; None if it has none that is known to be complete.
 
     Only the mp4 family keeps every sample in its index. A fragmented file adds the samples of a fragment when it comes across it:
     demuxing with every stream discarded walks all fragment headers and reads no sample."""
     if "mp4" not in container.format.name:
-        return []
+        return None
     stream.discard = Discard.all
     for _ in container.demux(stream):
         pass
     stream.discard = Discard.default
-    table = np.array([(entry.timestamp, entry.flags) for entry in stream.index_entries], dtype=np.int64).reshape(-1, 2)
+    entries = chain.from_iterable((entry.timestamp, entry.flags) for entry in stream.index_entries)
+    table = np.fromiter(entries, dtype=np.int64).reshape(-1, 2)
     keys = np.flatnonzero(table[:, 1] & INDEX_KEY)
     if len(keys) == 0:
-        return []
+        return None
     stamps, flags = table[keys[0] :, 0], table[keys[0] :, 1]  # what comes before the first keyframe is never shown
     return _group(stamps, (flags & INDEX_KEY) != 0, (flags & INDEX_DISCARD) == 0)
 
 
-def _group(stamps: Ticks, is_key: Flags, is_shown: Flags) -> list[Gop]:
-    """Cuts packets in decode order, of which the first is a keyframe, into GOPs."""
+def _group(stamps: Ticks, is_key: Flags, is_shown: Flags) -> Gops:
+    """Cuts packets in decode order, of which the first is a keyframe, into GOPs whose presentation times are yet to be read."""
     starts = np.flatnonzero(is_key)
+    edges = np.append(starts, len(stamps))
     shown_before = np.concatenate(([0], np.cumsum(is_shown)))
-    ends = np.append(starts[1:], len(stamps))
-    return [
-        Gop(int(stamps[start]), int(shown_before[start]), int(shown_before[end] - shown_before[start]), int(end - start))
-        for start, end in zip(starts, ends, strict=True)
-    ]
+    unread = np.full(int(shown_before[-1]), UNREAD, dtype=np.int64)
+    return Gops(stamps[starts], np.diff(edges), np.diff(shown_before[edges]), np.zeros(len(starts), dtype=np.int64), unread)
 
 
-def from_scan(reader: PacketReader) -> list[Gop]:
-    """GOPs from reading every packet; empty if timestamps do not tell the order of the frames."""
-    stamps: list[int] = []
-    keys: list[bool] = []
+def from_scan(reader: PacketReader) -> Gops | None:
+    """GOPs from reading every packet; None if timestamps do not tell the order of the frames."""
+    stamps, keys = array("q"), bytearray()
     for packet in reader.from_start():
         if packet.pts is None:
-            return []
+            return None
         if keys or packet.is_keyframe:
             stamps.append(packet.pts)
             keys.append(packet.is_keyframe)
-    pts, is_key = np.array(stamps, dtype=np.int64), np.array(keys, dtype=np.bool_)
-    if not stamps or not names_frames(pts, is_key):
-        return []
+    pts, is_key = np.frombuffer(stamps, dtype=np.int64), np.frombuffer(keys, dtype=np.bool_)
+    if len(pts) == 0 or not names_frames(pts, is_key):
+        return None
     gops = _group(pts, is_key, np.ones(len(pts), dtype=np.bool_))
-    start = 0
-    for gop in gops:
-        gop.key_pts, gop.pts = gop.key, np.sort(pts[start : start + gop.n_packets])
-        start += gop.n_packets
+    gops.key_pts_G, gops.pts_F = gops.keys_G, np.sort(pts)
     return gops
 
 
@@ -176,7 +183,7 @@ def names_frames(pts: Ticks, is_key: Flags) -> bool:
     return len(np.unique(pts)) == len(pts) and bool(in_order.all())
 
 
-def by_counting(reader: PacketReader) -> Gop:
+def by_counting(reader: PacketReader) -> Gops:
     """The whole video as one GOP, known by decoding it all: slow, for streams whose packets are not frames (field-coded MPEG-TS,
     packed AVI). Times are the frames' own if they rise, else they follow from the nominal rate."""
     stamps = [frame.pts for frame in reader.all_frames()]
@@ -184,4 +191,5 @@ def by_counting(reader: PacketReader) -> Gop:
     if len(ticks) != len(stamps) or any(after <= before for before, after in pairwise(ticks)):
         rate = reader.stream.average_rate or reader.stream.guessed_rate or Fraction(25)
         ticks = [round(i / rate / reader.time_base) for i in range(len(stamps))]
-    return Gop(0, 0, len(ticks), 0, np.array(ticks, dtype=np.int64))
+    one = np.ones(1, dtype=np.int64)
+    return Gops(0 * one, 0 * one, len(ticks) * one, 0 * one, np.array(ticks, dtype=np.int64))

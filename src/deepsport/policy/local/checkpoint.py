@@ -31,7 +31,7 @@ SIDE_FILES = ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.js
 
 def load_policy(model: str, *, max_pixels: int | None = None, context: int | None = None) -> LocalPolicy:
     """Loads `nano`, a checkpoint folder, or a hub id of the Qwen2.5-VL or Qwen3-VL family. Raises PolicyError."""
-    folder = NANO if model == "nano" else _folder(model)
+    folder = origin_of(model)
     adapter = folder / "adapter_config.json"
     base = _folder(str(_read_json(adapter).get("base_model_name_or_path"))) if adapter.is_file() else folder
     network: Any = _load_weights(base)
@@ -52,6 +52,11 @@ def load_policy(model: str, *, max_pixels: int | None = None, context: int | Non
         brief=bool(settings.get("brief", False)),
         arena_only=bool(settings.get("arena_only", False)),
     )
+
+
+def origin_of(model: str) -> Path:
+    """The folder a model is loaded from; a hub id is downloaded first. Raises PolicyError."""
+    return NANO if model == "nano" else _folder(model)
 
 
 def save_policy(policy: LocalPolicy, folder: Path, origin: Path) -> None:

@@ -1,0 +1,36 @@
+"""Question files: one Question per line, video paths counted from the folder of the file."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from deepsport.durable import read_records
+from deepsport.errors import BadRecord
+from deepsport.records import Episode, Question
+
+T = TypeVar("T", Question, Episode)
+
+
+def load_questions(path: Path) -> list[Question]:
+    """The questions of a `.jsonl` file with usable video paths. Raises BadRecord."""
+    questions = [question.model_copy(update={"video": _from(path, question.video)}) for question in _read(path, Question)]
+    if not questions:
+        raise BadRecord(f"{path} holds no question. `deepsport arena render FOLDER` makes a set with a questions.jsonl.")
+    return questions
+
+
+def load_episodes(path: Path) -> list[Episode]:
+    """The episodes of a `.jsonl` file. Raises BadRecord."""
+    episodes = _read(path, Episode)
+    if not episodes:
+        raise BadRecord(f"{path} holds no episode.")
+    return episodes
+
+
+def _read(path: Path, model: type[T]) -> list[T]:
+    if not path.is_file():
+        raise BadRecord(f"{path} is not a file. Give the path of a .jsonl file of {model.__name__.lower()} records.")
+    return list(read_records(path, model))
+
+
+def _from(path: Path, video: str) -> str:
+    return video if Path(video).is_absolute() else str(path.parent / video)

@@ -1,0 +1,112 @@
+"""Recipes: what a training run needs besides its loop. One recipe, one run directory.
+
+Episodes are played back through the agent loop and written down in the tokens of the policy that learns, so that any teacher's
+episode file will do: what a window brought is decoded again, and an episode that no longer plays back as recorded is refused.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from deepsport.agent.rollout import Limits, run_episode
+from deepsport.bench.tasks import load_episodes, load_questions
+from deepsport.config import Config
+from deepsport.errors import BadRecord
+from deepsport.policy.base import Sampling
+from deepsport.policy.local.checkpoint import load_policy, origin_of, save_policy
+from deepsport.policy.local.policy import LocalPolicy, Recorded
+from deepsport.policy.scripted import Scripted
+from deepsport.progress import track
+from deepsport.records import Episode
+from deepsport.reward.gated import GatedReward
+from deepsport.run import Run
+from deepsport.train.grpo import GRPOConfig, reinforce
+from deepsport.train.sft import SFTConfig, fit
+from deepsport.video.source import FrameSource
+
+
+class SFTRecipe(Config):
+    """Supervised fine-tuning on recorded episodes."""
+
+    model: str = "nano"
+    """`nano`, a checkpoint folder or a hub id of the Qwen2.5-VL or Qwen3-VL family."""
+    episodes: str
+    """A `.jsonl` file of episodes, such as a run's `episodes/teacher.jsonl`."""
+    seed: int = 0
+    limits: Limits = Limits()
+    sft: SFTConfig = SFTConfig()
+
+
+class RLRecipe(Config):
+    """Agentic GRPO on questions with known answers."""
+
+    model: str = "nano"
+    """`nano`, a checkpoint folder or a hub id of the Qwen2.5-VL or Qwen3-VL family."""
+    questions: str
+    """A `.jsonl` file of questions, such as an arena set's `questions.jsonl`."""
+    seed: int = 0
+    limits: Limits = Limits()
+    rl: GRPOConfig = GRPOConfig()
+
+
+def run_sft(folder: Path, recipe: SFTRecipe, *, fresh: bool = False) -> Path:
+    """Trains, or goes on training; returns the folder of the policy."""
+    with Run.open(folder, recipe, fresh=fresh) as run, FrameSource() as source:
+        if not run.done("sft"):
+            policy, origin = load_policy(recipe.model), origin_of(recipe.model)
+            taught = play_back(load_episodes(Path(recipe.episodes)), policy, source, recipe.limits)
+            with run.stage("sft"):
+                fit(policy, taught, source, recipe.sft, run, stage="sft", origin=origin, seed=recipe.seed)
+                save_policy(policy, run.path("policy"), origin)
+        return run.path("policy")
+
+
+def run_rl(folder: Path, recipe: RLRecipe, *, fresh: bool = False) -> Path:
+    """Trains, or goes on training; returns the folder of the policy."""
+    with Run.open(folder, recipe, fresh=fresh) as run, FrameSource() as source:
+        if not run.done("rl"):
+            policy, origin = load_policy(recipe.model), origin_of(recipe.model)
+            questions = load_questions(Path(recipe.questions))
+            with run.stage("rl"):
+                reinforce(
+                    policy,
+                    questions,
+                    source,
+                    recipe.rl,
+                    run,
+                    limits=recipe.limits,
+                    reward=GatedReward(),
+                    origin=origin,
+                    seed=recipe.seed,
+                )
+                save_policy(policy, run.path("policy"), origin)
+        return run.path("policy")
+
+
+def play_back(episodes: Sequence[Episode], policy: LocalPolicy, source: FrameSource, limits: Limits) -> list[Episode]:
+    """The episodes with a token record of the policy. Raises BadRecord for one that does not play back as recorded."""
+    with track("play back", total=len(episodes), unit="episodes") as tick:
+        played: list[Episode] = []
+        for episode in episodes:
+            played.append(asyncio.run(_play_back(episode, policy, source, limits)))
+            tick()
+    return played
+
+
+async def _play_back(episode: Episode, policy: LocalPolicy, source: FrameSource, limits: Limits) -> Episode:
+    teacher = Recorded(Scripted([turn.text for turn in episode.turns], name=episode.policy), policy.chat)
+    played = await run_episode(
+        episode.question,
+        teacher,
+        source,
+        limits=limits,
+        sampling=Sampling(seed=episode.seed),
+        with_tool=episode.with_tool,
+        episode_id=episode.id,
+    )
+    if (played.stop, played.frames_seen) != (episode.stop, episode.frames_seen):
+        raise BadRecord(
+            f"episode {episode.id} plays back differently ({played.stop}, {len(played.frames_seen)} frames) than recorded "
+            f"({episode.stop}, {len(episode.frames_seen)} frames) {played.detail}: was {episode.question.video} replaced?"
+        )
+    return played
