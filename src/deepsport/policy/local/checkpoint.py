@@ -9,7 +9,7 @@ arena. Nothing is unpickled and no code of a checkpoint is run; a hub id downloa
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import AutoConfig, Qwen2_5_VLForConditionalGeneration, Qwen3VLForConditionalGeneration
@@ -38,7 +38,7 @@ def load_policy(model: str, *, max_pixels: int | None = None, context: int | Non
     if adapter.is_file():
         from peft import PeftModel
 
-        network = PeftModel.from_pretrained(network, str(folder)).merge_and_unload()
+        network = cast(Any, PeftModel).from_pretrained(network, str(folder)).merge_and_unload()
     settings = _read_json(folder / "deepsport.json") if (folder / "deepsport.json").is_file() else {}
     preprocessor = Preprocessor.load(base, max_pixels=max_pixels)
     chat = Chat(base, preprocessor)
