@@ -67,7 +67,7 @@ def save_policy(policy: LocalPolicy, folder: Path, origin: Path) -> None:
             shutil.copyfile(origin / name, folder / name)
     settings = {"brief": policy.brief, "arena_only": policy.arena_only}
     (folder / "deepsport.json").write_text(json.dumps(settings, indent=2), encoding="utf-8")
-    policy.backbone.model.save_pretrained(folder)
+    cast(Any, policy.backbone.model).save_pretrained(folder)
 
 
 def _folder(model: str) -> Path:
