@@ -140,12 +140,19 @@ def rotate(path: Path, degrees: int) -> Path:
     return path
 
 
-def trim(path: Path, start_ticks: int) -> Path:
-    """Moves the start of the (only) edit forward by `start_ticks` of the media clock, so that the first frames are cut off."""
+def edit(path: Path, *edits: tuple[int, int]) -> Path:
+    """Replaces the edit list: each edit is a length in milliseconds and a start in ticks of the media clock (-1 shows nothing).
+
+    The index stands at the end of the file, so it may grow without moving a sample."""
     content = bytearray(path.read_bytes())
-    place = content.index(b"elst") + 12
-    duration, media_time = struct.unpack_from(">Ii", content, place)
-    struct.pack_into(">Ii", content, place, duration, media_time + start_ticks)
+    place = content.index(b"elst") - 4
+    (old_size,) = struct.unpack_from(">I", content, place)
+    entries = b"".join(struct.pack(">IiI", length_ms, start, 1 << 16) for length_ms, start in edits)
+    box = struct.pack(">I4sII", 16 + len(entries), b"elst", 0, len(edits)) + entries
+    for name in (b"edts", b"trak", b"moov"):
+        parent = content.index(name) - 4
+        struct.pack_into(">I", content, parent, struct.unpack_from(">I", content, parent)[0] + len(box) - old_size)
+    content[place : place + old_size] = box
     path.write_bytes(content)
     return path
 

@@ -23,7 +23,7 @@ from video_files import Recipe, write
 
 @pytest.fixture(scope="module")
 def source() -> Generator[FrameSource]:
-    with FrameSource(trusted=False, time_limit_s=10.0) as opened:
+    with FrameSource(trusted=False, time_limit_s=120.0) as opened:
         yield opened
 
 

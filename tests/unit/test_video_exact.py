@@ -11,7 +11,7 @@ import pytest
 
 from deepsport.errors import BadVideo
 from deepsport.video.decode import Decoder
-from video_files import Recipe, copy_packets, full_decode, rotate, second_keyframe, trim, write
+from video_files import Recipe, copy_packets, edit, full_decode, rotate, second_keyframe, write
 
 Make = Callable[[Path], Path]
 
@@ -23,8 +23,10 @@ def plain(name: str, **recipe: object) -> Make:
     return lambda folder: write(folder / name, Recipe(**recipe))
 
 
-def trimmed(n_frames_off: int, **recipe: object) -> Make:
-    return lambda folder: trim(write(folder / "v.mp4", Recipe(**recipe)), n_frames_off * 512)
+def trimmed(*edits: tuple[int, int], **recipe: object) -> Make:
+    """Shows spans of frames only: first frame and number of frames of each, at 25 fps and 512 ticks a frame."""
+    spans = [(n_frames * 40, 1024 + first * 512 if first >= 0 else -1) for first, n_frames in edits]
+    return lambda folder: edit(write(folder / "v.mp4", Recipe(**recipe)), *spans)
 
 
 def cut(name: str, source: str, packets_off: int, **recipe: object) -> Make:
@@ -54,8 +56,11 @@ FILES: dict[str, Make] = {
     "start at 3 s": plain("v.mp4", ticks=range(75, 135), time_base=Fraction(1, 25)),
     "start at 3 s in MPEG-TS": plain("v.ts", ticks=range(75, 135), time_base=Fraction(1, 25)),
     "negative start": plain("v.mkv", ticks=range(-5, 55), time_base=Fraction(1, 25)),
-    "edit list that cuts 10 frames off": trimmed(10),
-    "edit list that cuts a GOP off": trimmed(30),
+    "edit list that cuts 10 frames off": trimmed((10, 50)),
+    "edit list that cuts a GOP off": trimmed((30, 30)),
+    "edit list that keeps the middle": trimmed((12, 30)),
+    "edit list within an open GOP": trimmed((20, 30), open_gop=True, b_frames=3),
+    "edit list with a gap in front": trimmed((-1, 10), (10, 40)),
     "open GOP": plain("v.mp4", open_gop=True),
     "open GOP in MPEG-TS": plain("v.ts", open_gop=True),
     "open GOP in Matroska": plain("v.mkv", open_gop=True, b_frames=3),
@@ -112,6 +117,28 @@ def requests(n_frames: int) -> list[list[int]]:
     windows = [[min(start + step, last) for step in range(8)] for start in (draw.randrange(n_frames) for _ in range(4))]
     singles = [[draw.randrange(n_frames)] for _ in range(8)]
     return [[last], [0], [last, 0, last], *random_sets, *windows, *singles, list(range(n_frames))]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        trimmed((10, 15), (35, 15)),
+        trimmed((10, 15), (10, 15)),
+        trimmed((35, 15), (10, 15)),
+        trimmed((10, 15), (35, 15), gop=250),
+    ],
+    ids=["two spans", "a span twice", "spans in reverse", "two spans of one GOP"],
+)
+def test_an_edit_list_of_several_spans_shows_what_a_full_decode_shows(make: Make, tmp_path: Path):
+    path = make(tmp_path)
+    pictures, _ = full_decode(path)
+    with Decoder(str(path)) as decoder:
+        assert decoder.info.n_frames == len(pictures)
+        for indices in requests(len(pictures)):
+            for index, got in zip(indices, decoder.frames(indices), strict=True):
+                assert np.array_equal(got, pictures[index])
+        times = [decoder.time_s(index) for index in range(len(pictures))]
+        assert times == sorted(set(times))
 
 
 def test_a_file_whose_timestamps_repeat_is_addressed_by_counting(tmp_path: Path):

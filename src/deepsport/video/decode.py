@@ -97,7 +97,7 @@ class Decoder:
         return self._complete({index_of[pts]: pixels for pts, pixels in found.items()}, set(indices))
 
     def _pass(self, start: int, last: int, wanted: set[int], skip: bool) -> Iterator[VideoFrame]:
-        """Decodes from the keyframe of GOP `start` through the last wanted packet, within the GOP of frame `last`, then drains."""
+        """Decodes from the keyframe of GOP `start` through the last wanted packet, or the GOP of frame `last`, then drains."""
         track = self._track
         context = track.stream.codec_context
         left = set(wanted)

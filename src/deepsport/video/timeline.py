@@ -141,7 +141,7 @@ def from_index(container: InputContainer, stream: VideoStream) -> Gops | None:
     entries = chain.from_iterable((entry.timestamp, entry.flags) for entry in stream.index_entries)
     table = np.fromiter(entries, dtype=np.int64).reshape(-1, 2)
     keys = np.flatnonzero(table[:, 1] & INDEX_KEY)
-    if len(keys) == 0:
+    if len(keys) == 0 or (np.diff(table[:, 0]) <= 0).any():  # several edits make the clock of the index jump back
         return None
     stamps, flags = table[keys[0] :, 0], table[keys[0] :, 1]  # what comes before the first keyframe is never shown
     return _group(stamps, (flags & INDEX_KEY) != 0, (flags & INDEX_DISCARD) == 0)
@@ -160,7 +160,7 @@ def from_scan(reader: PacketReader) -> Gops | None:
     """GOPs from reading every packet; None if timestamps do not tell the order of the frames."""
     stamps, keys = array("q"), bytearray()
     for packet in reader.from_start():
-        if packet.pts is None:
+        if packet.pts is None or packet.is_discard:
             return None
         if keys or packet.is_keyframe:
             stamps.append(packet.pts)
