@@ -1,7 +1,7 @@
 """Fault group V: whatever the file, the answer is a picture or a BadVideo, within 10 s and 512 MB, and the process stays alive.
 
-Every file is probed and decoded in the worker process, as an untrusted one would be. Time is the worker's CPU time, so that a busy
-machine fails no test. Files that are only unusual, not broken, must also give exactly the pictures of a full decode.
+Every file is probed and decoded in the worker process, as an untrusted one would be. Time is the worker's CPU time, so that a
+busy machine fails no test. Files that are only unusual, not broken, must also give exactly the pictures of a full decode.
 """
 
 import os

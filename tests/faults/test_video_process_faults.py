@@ -65,7 +65,7 @@ def test_a_decoder_that_hangs_is_stopped_at_the_time_limit_v25(tmp_path: Path):
         started = time.monotonic()
         with pytest.raises(BadVideo, match="longer than 1 s"):
             source.frames(path, [0])
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 10
         assert source.frames(path, [0])[0].shape == (64, 96, 3)
 
 
