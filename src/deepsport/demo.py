@@ -6,7 +6,7 @@ its last episode. The held-out clips come from another seed and are never traine
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from deepsport.agent.prompt import PromptStyle
 from deepsport.agent.rollout import Limits
 from deepsport.arena.generate import load_truths, make_set
 from deepsport.arena.oracle import Oracle
-from deepsport.arena.perception import describe, glimpses
+from deepsport.arena.perception import GLIMPSE, describe, glimpses
 from deepsport.arena.truth import ClipTruth
 from deepsport.bench.curves import read_curves
 from deepsport.bench.evaluate import evaluate
@@ -37,7 +37,6 @@ from deepsport.video.source import FrameSource
 
 HELDOUT_SEED = 1_000_003
 """Added to the seed for the held-out set, so that the two sets have no clip in common."""
-SYSTEMS = ("no_tool", "sft", "sft_rl")
 
 
 class DemoConfig(Config):
@@ -46,13 +45,17 @@ class DemoConfig(Config):
     seed: int = 0
     train_clips: int = 400
     heldout_clips: int = 120
-    glimpses_per_clip: int = 8
-    """Looks of 8 frames at every training clip in the perception stage, half of them around the event."""
+    looks_per_clip: int = 16
+    """Samples from every training clip in the perception and reading stages, half of them of the event."""
     no_tool_share: float = 0.15
     """Share of the questions that the teacher also answers without the tool, so that the policy knows what to do then."""
     nano: NanoConfig = NanoConfig()
-    perception: SFTConfig = SFTConfig(steps=300, batch_size=64)
-    sft: SFTConfig = SFTConfig(steps=150, batch_size=16)
+    perception: SFTConfig = SFTConfig(steps=200, batch_size=64)
+    """Name what a single frame shows."""
+    reading: SFTConfig = SFTConfig(steps=120, batch_size=16, train_vision=False)
+    """Name what each of 8 frames shows, in turn."""
+    sft: SFTConfig = SFTConfig(steps=150, batch_size=16, train_vision=False)
+    """Say what the teacher said in whole episodes."""
     rl: GRPOConfig = GRPOConfig(steps=50)
     limits: Limits = Limits(style=PromptStyle.BRIEF, max_turns=4)
 
@@ -68,172 +71,146 @@ class ArenaSet:
 def run_demo(folder: Path, config: DemoConfig, *, fresh: bool = False) -> Report:
     """All stages in order; returns what `report.json` holds."""
     with Run.open(folder, config, fresh=fresh) as run, FrameSource(max_open=64) as source:
-        train = render(run, "train", config.train_clips, config.seed)
-        heldout = render(run, "heldout", config.heldout_clips, config.seed + HELDOUT_SEED)
-        untrained = begin(run, config, train)
-        policy = load_policy(str(untrained))
-        taught = teach(run, config, train, policy, source)
-        policy = learn_to_see(run, config, train, policy, source, untrained)
-        policy = learn_to_act(run, config, taught, policy, source, untrained)
-        systems = {"no_tool": ask_all(run, config, "no_tool", heldout, policy, source, with_tool=False)}
-        systems["sft"] = ask_all(run, config, "sft", heldout, policy, source)
-        policy = learn_by_trial(run, config, train, policy, source, untrained)
-        systems["sft_rl"] = ask_all(run, config, "sft_rl", heldout, policy, source)
-        return conclude(run, config, systems, source)
+        demo = Demo(run, config, source)
+        train = demo.render("train", config.train_clips, config.seed)
+        heldout = demo.render("heldout", config.heldout_clips, config.seed + HELDOUT_SEED)
+        policy = demo.begin(train)
+        taught = demo.teach(train, policy)
+        policy = demo.imitate("perception", config.perception, policy, lambda: demo.frames_named(train, policy, each=1))
+        policy = demo.imitate("reading", config.reading, policy, lambda: demo.frames_named(train, policy, each=GLIMPSE))
+        policy = demo.imitate("sft", config.sft, policy, lambda: taught)
+        systems = {
+            "no_tool": demo.measure("no_tool", heldout, policy, with_tool=False),
+            "sft": demo.measure("sft", heldout, policy),
+        }
+        policy = demo.reinforce(train, policy)
+        systems["sft_rl"] = demo.measure("sft_rl", heldout, policy)
+        return demo.conclude(systems)
 
 
-def render(run: Run, name: str, n_clips: int, seed: int) -> ArenaSet:
-    """Renders one set of clips to mp4 files."""
-    folder = run.path(f"arena/{name}")
-    with run.stage(f"render_{name}"), track(f"render {name}", total=n_clips, unit="clips") as tick:
-        finished = 0
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """The stages; each skips what the run already holds."""
 
-        def progress(done: int, _total: int) -> None:
-            nonlocal finished
-            tick(done - finished)
-            finished = done
+    run: Run
+    config: DemoConfig
+    source: FrameSource
 
-        questions = make_set(folder, n_clips=n_clips, seed=seed, workers=2, progress=progress)
-    return ArenaSet(
-        [question.model_copy(update={"video": str(folder / question.video)}) for question in questions],
-        {str(folder / video): truth for video, truth in load_truths(folder).items()},
-    )
+    def render(self, name: str, n_clips: int, seed: int) -> ArenaSet:
+        """Renders one set of clips to mp4 files."""
+        folder = self.run.path(f"arena/{name}")
+        with self.run.stage(f"render_{name}"), track(f"render {name}", total=n_clips, unit="clips") as tick:
+            finished = 0
 
+            def progress(done: int, _total: int) -> None:
+                nonlocal finished
+                tick(done - finished)
+                finished = done
 
-def begin(run: Run, config: DemoConfig, train: ArenaSet) -> Path:
-    """An untrained nano whose tokenizer knows the texts it will meet."""
-    folder = run.path("untrained")
-    if not run.done("begin"):
-        with run.stage("begin"):
-            make_nano(folder, _texts(train), config.nano, seed=config.seed)
-            policy = load_policy(str(folder))
-            policy.brief = policy.arena_only = True
-            save_policy(policy, folder, folder)
-    return folder
-
-
-def teach(run: Run, config: DemoConfig, train: ArenaSet, policy: LocalPolicy, source: FrameSource) -> list[Episode]:
-    """The oracle answers all training questions through the agent loop, and some of them without the tool."""
-    teacher = Recorded(Oracle(train.truths, train.questions), policy.chat)
-    rng = random.Random(config.seed)
-    without = rng.sample(train.questions, int(config.no_tool_share * len(train.questions)))
-    with run.stage("teach"):
-        return [
-            *_ask(run, config, "teacher", train.questions, teacher, source, with_tool=True),
-            *_ask(run, config, "teacher_no_tool", without, teacher, source, with_tool=False),
-        ]
-
-
-def learn_to_see(
-    run: Run, config: DemoConfig, train: ArenaSet, policy: LocalPolicy, source: FrameSource, origin: Path
-) -> LocalPolicy:
-    """SFT, first part: name what frames show."""
-    if run.done("perception"):
-        return load_policy(str(run.path("policies/perception")))
-    with run.stage("perception"):
-        episodes = glimpse_episodes(_glimpses(train.truths, config.glimpses_per_clip, config.seed), source, policy.chat)
-        fit(
-            policy,
-            episodes,
-            source,
-            config.perception,
-            run,
-            stage="perception",
-            origin=origin,
-            seed=config.seed,
+            questions = make_set(folder, n_clips=n_clips, seed=seed, workers=2, progress=progress)
+        return ArenaSet(
+            [question.model_copy(update={"video": str(folder / question.video)}) for question in questions],
+            {str(folder / video): truth for video, truth in load_truths(folder).items()},
         )
-        return _keep(run, policy, "perception", origin)
 
+    def begin(self, train: ArenaSet) -> LocalPolicy:
+        """An untrained nano whose tokenizer knows the texts it will meet."""
+        if not self.run.done("begin"):
+            with self.run.stage("begin"):
+                make_nano(self._origin, _texts(train), self.config.nano, seed=self.config.seed)
+                policy = load_policy(str(self._origin))
+                policy.brief = policy.arena_only = True
+                save_policy(policy, self._origin, self._origin)
+        return load_policy(str(self._origin))
 
-def learn_to_act(
-    run: Run, config: DemoConfig, taught: Sequence[Episode], policy: LocalPolicy, source: FrameSource, origin: Path
-) -> LocalPolicy:
-    """SFT, second part: whole episodes of the teacher."""
-    if run.done("sft"):
-        return load_policy(str(run.path("policies/sft")))
-    with run.stage("sft"):
-        fit(policy, taught, source, config.sft, run, stage="sft", origin=origin, seed=config.seed)
-        return _keep(run, policy, "sft", origin)
-
-
-def learn_by_trial(
-    run: Run, config: DemoConfig, train: ArenaSet, policy: LocalPolicy, source: FrameSource, origin: Path
-) -> LocalPolicy:
-    """Agentic GRPO on the training questions."""
-    if run.done("rl"):
-        return load_policy(str(run.path("policies/sft_rl")))
-    with run.stage("rl"):
-        reinforce(
-            policy,
-            train.questions,
-            source,
-            config.rl,
-            run,
-            limits=config.limits,
-            reward=GatedReward(),
-            origin=origin,
-            seed=config.seed,
-        )
-        return _keep(run, policy, "sft_rl", origin)
-
-
-def ask_all(
-    run: Run, config: DemoConfig, name: str, heldout: ArenaSet, policy: Policy, source: FrameSource, *, with_tool: bool = True
-) -> list[Episode]:
-    """Greedy episodes over the held-out questions."""
-    with run.stage(f"measure_{name}"):
-        return _ask(run, config, name, heldout.questions, policy, source, with_tool=with_tool)
-
-
-def conclude(run: Run, config: DemoConfig, systems: Mapping[str, Sequence[Episode]], source: FrameSource) -> Report:
-    """`report.json`: every figure, and each system against the one before it; `report.html`: the same to look at."""
-    report = compare(systems, GatedReward(), seed=config.seed, seconds_per_stage=run.seconds_per_stage(), versions=run.versions)
-    run.write("report.json", report.model_dump_json(indent=1))
-    run.write("report.html", report_page(report, read_curves(run), systems, source))
-    return report
-
-
-def _ask(
-    run: Run,
-    config: DemoConfig,
-    name: str,
-    questions: Sequence[Question],
-    policy: Policy,
-    source: FrameSource,
-    *,
-    with_tool: bool,
-) -> list[Episode]:
-    sampling = Sampling(temperature=0.0, max_tokens=config.rl.max_reply_tokens)
-    with track(name.replace("_", " "), total=len(questions), unit="episodes") as tick:
-        return asyncio.run(
-            evaluate(
-                questions,
-                policy,
-                source,
-                run,
-                f"episodes/{name}.jsonl",
-                limits=config.limits,
-                sampling=sampling,
-                with_tool=with_tool,
-                seed=config.seed,
-                on_episode=lambda _: tick(),
+    def teach(self, train: ArenaSet, policy: LocalPolicy) -> list[Episode]:
+        """The oracle answers all training questions through the agent loop, and some of them without the tool."""
+        teacher = Recorded(Oracle(train.truths, train.questions), policy.chat)
+        n_without = int(self.config.no_tool_share * len(train.questions))
+        without = random.Random(self.config.seed).sample(train.questions, n_without)
+        with self.run.stage("teach"):
+            return self._ask("teacher", train.questions, teacher) + self._ask(
+                "teacher_no_tool", without, teacher, with_tool=False
             )
+
+    def frames_named(self, train: ArenaSet, policy: LocalPolicy, *, each: int) -> list[Episode]:
+        """Perception samples: frames of the training clips, `each` at a time, with what they show."""
+        n, rng = self.config.looks_per_clip, random.Random(self.config.seed)
+        looks = [
+            Glimpse(video, tuple((index, describe(truth, index)) for index in indices))
+            for video, truth in train.truths.items()
+            for indices in glimpses(truth, n, rng, each=each)
+        ]
+        return glimpse_episodes(looks, self.source, policy.chat)
+
+    def imitate(
+        self, stage: str, config: SFTConfig, policy: LocalPolicy, episodes: Callable[[], Sequence[Episode]]
+    ) -> LocalPolicy:
+        """One stage of supervised fine-tuning."""
+        if not self.run.done(stage):
+            with self.run.stage(stage):
+                fit(policy, episodes(), self.source, config, self.run, stage=stage, origin=self._origin, seed=self.config.seed)
+                save_policy(policy, self.run.path(f"policies/{stage}"), self._origin)
+        return load_policy(str(self.run.path(f"policies/{stage}")))
+
+    def reinforce(self, train: ArenaSet, policy: LocalPolicy) -> LocalPolicy:
+        """Agentic GRPO on the training questions."""
+        if not self.run.done("rl"):
+            with self.run.stage("rl"):
+                reinforce(
+                    policy,
+                    train.questions,
+                    self.source,
+                    self.config.rl,
+                    self.run,
+                    limits=self.config.limits,
+                    reward=GatedReward(),
+                    origin=self._origin,
+                    seed=self.config.seed,
+                )
+                save_policy(policy, self.run.path("policies/sft_rl"), self._origin)
+        return load_policy(str(self.run.path("policies/sft_rl")))
+
+    def measure(self, name: str, heldout: ArenaSet, policy: Policy, *, with_tool: bool = True) -> list[Episode]:
+        """Greedy episodes over the held-out questions."""
+        with self.run.stage(f"measure_{name}"):
+            return self._ask(name, heldout.questions, policy, with_tool=with_tool)
+
+    def conclude(self, systems: Mapping[str, Sequence[Episode]]) -> Report:
+        """`report.json`: every figure, and each system against the one before it; `report.html`: the same to look at."""
+        report = compare(
+            systems,
+            GatedReward(),
+            seed=self.config.seed,
+            seconds_per_stage=self.run.seconds_per_stage(),
+            versions=self.run.versions,
         )
+        self.run.write("report.json", report.model_dump_json(indent=1))
+        self.run.write("report.html", report_page(report, read_curves(self.run), systems, self.source))
+        return report
 
+    def _ask(self, name: str, questions: Sequence[Question], policy: Policy, *, with_tool: bool = True) -> list[Episode]:
+        sampling = Sampling(temperature=0.0, max_tokens=self.config.rl.max_reply_tokens)
+        with track(name.replace("_", " "), total=len(questions), unit="episodes") as tick:
+            return asyncio.run(
+                evaluate(
+                    questions,
+                    policy,
+                    self.source,
+                    self.run,
+                    f"episodes/{name}.jsonl",
+                    limits=self.config.limits,
+                    sampling=sampling,
+                    with_tool=with_tool,
+                    seed=self.config.seed,
+                    on_episode=lambda _: tick(),
+                )
+            )
 
-def _keep(run: Run, policy: LocalPolicy, name: str, origin: Path) -> LocalPolicy:
-    save_policy(policy, run.path(f"policies/{name}"), origin)
-    return policy
-
-
-def _glimpses(truths: Mapping[str, ClipTruth], n: int, seed: int) -> list[Glimpse]:
-    """`n` looks at every clip, captioned."""
-    rng = random.Random(seed)
-    return [
-        Glimpse(video, tuple((index, describe(truth, index)) for index in indices))
-        for video, truth in truths.items()
-        for indices in glimpses(truth, n, rng)
-    ]
+    @property
+    def _origin(self) -> Path:
+        """The untrained checkpoint, whose tokenizer and settings every later one takes along."""
+        return self.run.path("untrained")
 
 
 def _texts(train: ArenaSet) -> list[str]:

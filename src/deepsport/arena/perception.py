@@ -36,15 +36,21 @@ def describe(truth: ClipTruth, index: int) -> str:
     return f"{say_sport(sight.sport)}, {say_score(sight)}, {shown}"
 
 
-def glimpses(truth: ClipTruth, n: int, rng: random.Random) -> list[tuple[int, ...]]:
-    """Frame indices to look at together, as an episode would: by turns over the whole clip and around its event."""
-    drawn: list[tuple[int, ...]] = []
-    for number in range(n):
-        event = truth.events[0]
-        reach = (rng.randint(2, 12), rng.randint(2, 12))
-        near = (max(0, event.first_index - reach[0]), min(truth.n_frames - 1, event.last_index + reach[1]))
-        drawn.append(window(*near, GLIMPSE) if number % 2 else uniform(truth.n_frames - rng.randrange(8), GLIMPSE))
-    return drawn
+def glimpses(truth: ClipTruth, n: int, rng: random.Random, *, each: int) -> list[tuple[int, ...]]:
+    """`n` times the indices of `each` frames to look at together, as an episode would: by turns anywhere and around the event."""
+    return [_near_event(truth, rng, each) if number % 2 else _anywhere(truth, rng, each) for number in range(n)]
+
+
+def _anywhere(truth: ClipTruth, rng: random.Random, each: int) -> tuple[int, ...]:
+    return (rng.randrange(truth.n_frames),) if each == 1 else uniform(truth.n_frames - rng.randrange(8), each)
+
+
+def _near_event(truth: ClipTruth, rng: random.Random, each: int) -> tuple[int, ...]:
+    event = truth.events[0]
+    if each == 1:
+        return (rng.randint(event.first_index, event.last_index),)
+    start, end = event.first_index - rng.randint(2, 12), event.last_index + rng.randint(2, 12)
+    return window(max(0, start), min(truth.n_frames - 1, end), each)
 
 
 def say_sport(name: str) -> str:

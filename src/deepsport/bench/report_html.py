@@ -20,7 +20,12 @@ from deepsport.records import Episode
 from deepsport.reward.gated import GatedReward
 from deepsport.video.source import FrameSource
 
-STAGE_NAMES = {"perception": "Perception", "sft": "Supervised fine-tuning", "rl": "Reinforcement learning"}
+STAGE_NAMES = {
+    "perception": "Perception: one frame",
+    "reading": "Perception: eight frames",
+    "sft": "Supervised fine-tuning",
+    "rl": "Reinforcement learning",
+}
 
 
 @dataclass(frozen=True, slots=True)
