@@ -21,16 +21,19 @@ class Sight:
     index: int
     sport: str
     score: tuple[int, ...]
+    is_new: bool
+    """A digit of the board is lit: it has just gone up."""
     event: Event | None
 
 
 def look(truth: ClipTruth, index: int) -> Sight:
     """The facts of one frame. Raises IndexError outside the clip."""
-    return Sight(index, truth.sport, truth.state_at(index).score, truth.event_at(index))
+    state = truth.state_at(index)
+    return Sight(index, truth.sport, state.score, state.lit is not None, truth.event_at(index))
 
 
 def describe(truth: ClipTruth, index: int) -> str:
-    """ "soccer, score 0 1, red header, yellow card", or "soccer, score 0 1, play"."""
+    """ "soccer, score 0 1, red header, yellow card", or "soccer, score 1 1 new, play"."""
     sight = look(truth, index)
     shown = say_event(sight.event) if sight.event else "play"
     return f"{say_sport(sight.sport)}, {say_score(sight)}, {shown}"
@@ -59,8 +62,8 @@ def say_sport(name: str) -> str:
 
 
 def say_score(sight: Sight) -> str:
-    """What stands on the board, in words."""
-    return f"{SPORTS[sight.sport].state_word} {say_digits(sight.score)}"
+    """What stands on the board, in words: "score 0 1", or "score 0 1 new" with a digit lit."""
+    return f"{SPORTS[sight.sport].state_word} {say_digits(sight.score)}{' new' if sight.is_new else ''}"
 
 
 def say_digits(score: tuple[int, ...]) -> str:

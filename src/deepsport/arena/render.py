@@ -28,7 +28,8 @@ def frames(truth: ClipTruth, indices: Iterable[int] | None = None) -> Iterator[I
     for index in range(truth.n_frames) if indices is None else indices:
         event = truth.event_at(index)
         frame = _wide(truth, backdrop, extras, drift, index) if event is None else _closeup(truth, event, index)
-        frame.paste(scoreboard(truth.state_at(index).score), BOARD_XY)
+        state = truth.state_at(index)
+        frame.paste(scoreboard(state.score, state.lit), BOARD_XY)
         yield frame
 
 

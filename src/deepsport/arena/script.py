@@ -103,9 +103,10 @@ def _states(sport: Sport, key: str, number: int, rng: random.Random, n_frames: i
     """Before and after: one digit goes up by one when the event is over, and play moves to the other side."""
     before = [sport.lowest + rng.randrange(N_STARTS) for _ in range(sport.n_digits)]
     after = list(before)
-    after[deal(f"{key}/digit", range(sport.n_digits), number)] += 1
+    lit = deal(f"{key}/digit", range(sport.n_digits), number)
+    after[lit] += 1
     sides: tuple[Side, Side] = deal(f"{key}/side", (("left", "right"), ("right", "left")), number)
     return (
         State(first_index=0, last_index=last, score=tuple(before), side=sides[0]),
-        State(first_index=last + 1, last_index=n_frames - 1, score=tuple(after), side=sides[1]),
+        State(first_index=last + 1, last_index=n_frames - 1, score=tuple(after), lit=lit, side=sides[1]),
     )

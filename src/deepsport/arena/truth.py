@@ -39,6 +39,8 @@ class State(Record):
     first_index: int
     last_index: int
     score: tuple[int, ...]
+    lit: int | None = None
+    """The digit that has just gone up, shown lit on the board, as broadcasters do."""
     side: Side
     """The half in which play is."""
 
