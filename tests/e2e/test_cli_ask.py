@@ -223,6 +223,10 @@ def test_a_checkpoint_that_does_not_exist_is_refused(match: Path) -> None:
     refused(CliRunner().invoke(app, ["ask", str(match), "Why?", "--model", "./no_such_folder"]), "no_such_folder")
 
 
+def test_a_bad_video_is_told_before_time_is_spent_on_a_model(tmp_path: Path) -> None:
+    refused(CliRunner().invoke(app, ["ask", str(tmp_path / "gone.mp4"), "Why?", "--model", "./no_such_folder"]), "gone.mp4")
+
+
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of nano's make that has learnt nothing."""
