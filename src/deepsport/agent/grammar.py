@@ -5,22 +5,26 @@
 
 One strict reader for every policy. Besides the canonical form, which is the only one ever written, it reads the spellings that
 other models are known to use: the tag `<tool call>`, a body `frame extraction tool(start, end)`, and `{"name", "arguments"}`.
-Everything else is `Malformed`, with a reason that tells the writer what to mend.
+Everything else is `Malformed`, with a reason that tells the writer what to mend. The text is hostile until read: every step is
+linear in its length.
 """
 
 import json
 import re
 from dataclasses import dataclass
-from typing import Final, NoReturn, cast
+from typing import Final, cast
 
 TOOL_NAME: Final = "choose_frames"
 MAX_REPLY_CHARS: Final = 100_000
 MAX_CALL_CHARS: Final = 1_000
 """A call needs 60; the bound keeps hostile JSON away from the parser."""
 
-_REPLY = re.compile(r"<think>(?P<thought>.*?)</think>\s*<(?P<tag>tool_call|answer)>(?P<body>.*)</(?P=tag)>", re.DOTALL)
-_TAG = re.compile(r"</?\s*(?:think|answer|tool[_ ]call)\s*>", re.IGNORECASE)
-_FUNCTION = re.compile(r"(?:frame[ _]extraction[ _]tool|choose_frames)\(\s*(-?\d{1,18})\s*,\s*(-?\d{1,18})\s*\)")
+MAX_INDEX: Final = 10**18
+"""Beyond any video, and still an integer of 64 bits wherever a record goes."""
+
+_ACTION = re.compile(r"<(?P<tag>tool_call|answer)>(?P<body>.*)</(?P=tag)>", re.DOTALL)
+_TAG = re.compile(r"</?\s*(?:think|answer|tool[_ ]call)\b[^<>]*>", re.IGNORECASE)
+_FUNCTION = re.compile(r"(?:frame[ _]extraction[ _]tool|choose_frames)\((?P<arguments>.*)\)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +59,12 @@ def parse(text: str) -> Action:
     if len(text) > MAX_REPLY_CHARS:
         return Malformed(f"the reply has {len(text)} characters, more than {MAX_REPLY_CHARS}")
     text = text.strip().replace("<tool call>", "<tool_call>").replace("</tool call>", "</tool_call>")
-    match = _REPLY.fullmatch(text)
-    if match is None:
-        return Malformed(_what_is_missing(text))
-    thought, body = match["thought"].strip(), match["body"].strip()
-    if _TAG.search(thought) or _TAG.search(body):
-        return Malformed("a reply holds one thought and one action, and no further tags")
-    if match["tag"] == "answer":
-        return Answer(thought, body) if body else Malformed("the answer is empty")
-    return _read_call(thought, body)
+    if not text.startswith("<think>"):
+        return Malformed("the reply does not start with <think>" if text else "the reply is empty")
+    thought, closed, rest = text.removeprefix("<think>").partition("</think>")
+    if not closed:
+        return Malformed("<think> is not closed")
+    return _read_action(thought.strip(), rest.strip())
 
 
 def write_call(thought: str, start_index: int, end_index: int) -> str:
@@ -77,44 +78,53 @@ def write_answer(thought: str, answer: str) -> str:
     return f"<think>{thought}</think><answer>{answer}</answer>"
 
 
-def _what_is_missing(text: str) -> str:
-    if not text:
-        return "the reply is empty"
-    if not text.startswith("<think>"):
-        return "the reply does not start with <think>"
-    if "</think>" not in text:
-        return "<think> is not closed"
+def _read_action(thought: str, rest: str) -> Action:
+    action = _ACTION.fullmatch(rest)
+    if action is None:
+        return Malformed(_what_is_wrong(rest))
+    body = action["body"].strip()
+    if _TAG.search(thought) or _TAG.search(body):
+        return Malformed("a reply holds one thought and one action, and no further tags")
+    if action["tag"] == "answer":
+        return Answer(thought, body) if body else Malformed("the answer is empty")
+    return _read_call(thought, body)
+
+
+def _what_is_wrong(rest: str) -> str:
+    """Why what stands behind the thought is no action."""
     for tag in ("tool_call", "answer"):
-        if f"<{tag}>" in text:
-            return f"<{tag}> is not closed, or text follows it" if not text.endswith(f"</{tag}>") else "the reply is out of order"
+        if rest.startswith(f"<{tag}>"):
+            return f"text follows </{tag}>" if f"</{tag}>" in rest else f"<{tag}> is not closed"
     return "no <tool_call> or <answer> follows the thought"
 
 
 def _read_call(thought: str, body: str) -> ChooseFrames | Malformed:
     if len(body) > MAX_CALL_CHARS:
         return Malformed(f"the call has {len(body)} characters, more than {MAX_CALL_CHARS}")
-    if function := _FUNCTION.fullmatch(body):
-        return ChooseFrames(thought, int(function[1]), int(function[2]))
+    function = _FUNCTION.fullmatch(body)
     try:
-        call: object = json.loads(body, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        return Malformed("the call is not JSON")
-    frame_range = _frame_range(call)
-    if isinstance(frame_range, Malformed):
-        return frame_range
-    return ChooseFrames(thought, *frame_range)
+        call: object = json.loads(f"[{function['arguments']}]" if function else body, object_pairs_hook=_distinct)
+    except (ValueError, RecursionError) as error:
+        return Malformed(f"the call is not JSON: {error}")
+    frame_range = _two_indices(call) if function else _frame_range(call)
+    return frame_range if isinstance(frame_range, Malformed) else ChooseFrames(thought, *frame_range)
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(name)
+def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON; of two values under one key nobody knows which is meant. Raises ValueError."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise ValueError("a key stands in it twice")
+    return fields
 
 
 def _frame_range(call: object) -> tuple[int, int] | Malformed:
     if not isinstance(call, dict):
         return Malformed("the call is not a JSON object")
     fields = cast(dict[str, object], call)
-    if set(fields) == {"name", "arguments"} and isinstance(fields["arguments"], dict):
-        fields = {"action": fields["name"], **cast(dict[str, object], fields["arguments"])}
+    arguments = fields.get("arguments")
+    if set(fields) == {"name", "arguments"} and isinstance(arguments, dict) and "action" not in arguments:
+        fields = {"action": fields["name"], **cast(dict[str, object], arguments)}
     if set(fields) != {"action", "frame_range"}:
         return Malformed(f'the call needs exactly the keys "action" and "frame_range", not {sorted(fields)}')
     if fields["action"] != TOOL_NAME:
@@ -128,4 +138,6 @@ def _two_indices(frame_range: object) -> tuple[int, int] | Malformed:
     start, end = cast(list[object], frame_range)
     if type(start) is not int or type(end) is not int:  # bool is an int, and 3.2 is likely a time
         return Malformed('"frame_range" takes frame indices, which are whole numbers, not times')
+    if max(abs(start), abs(end)) >= MAX_INDEX:
+        return Malformed('"frame_range" takes frame indices, and no video has that many frames')
     return start, end

@@ -18,10 +18,9 @@ class Refused:
 
 def choose_frames(start_index: int, end_index: int, *, n_frames: int, k: int) -> tuple[int, ...] | Refused:
     """At most `k` frame indices spread evenly over [start_index, end_index], both ends included, each once."""
+    valid = f"Valid frames are 0 to {n_frames - 1}."
     if start_index > end_index:
-        return Refused(f"Refused: the window starts at {start_index}, after its end {end_index}.")
+        return Refused(f"Refused: the window starts at {start_index}, after its end {end_index}. {valid}")
     if start_index < 0 or end_index >= n_frames:
-        return Refused(
-            f"Refused: frames {start_index} to {end_index} are not all in the video. Valid frames are 0 to {n_frames - 1}."
-        )
+        return Refused(f"Refused: frames {start_index} to {end_index} are not all in the video. {valid}")
     return window(start_index, end_index, k)
