@@ -1,14 +1,16 @@
 """One question -> one episode: show frames, let the policy act, bring what it asks for, until a stop reason holds.
 
 A bad sample is data: a policy or a video that fails ends its own episode with a stop reason and a detail, never the loop around
-it. Episodes run concurrently as coroutines; each waits only for its own policy session and its own frames.
+it. The video is probed once, at the opening: a file that is replaced later is a fault, since its frames are no longer those that
+were shown. Episodes run concurrently as coroutines; each waits only for its own policy session and its own frames.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn
+
+from pydantic import Field
 
 from deepsport.agent.grammar import Answer, ChooseFrames, Malformed, parse
 from deepsport.agent.prompt import PromptStyle, opening, refusal, tool_result
@@ -26,39 +28,14 @@ OnTurn = Callable[[Turn], None]
 class Limits(Config):
     """The size of an episode."""
 
-    first_frames: int = 8
+    first_frames: int = Field(default=8, ge=1)
     """Sparse frames at the start (F1 of the paper)."""
-    frames_per_call: int = 8
-    """Frames that one tool call brings at most."""
-    max_turns: int = 5
+    frames_per_call: int = Field(default=8, ge=2)
+    """Frames that one tool call brings at most. A window shows both its ends, so 2 is the least."""
+    max_turns: int = Field(default=5, ge=1)
     """Replies, the answer included."""
     style: PromptStyle = PromptStyle.FULL
     """How much the opening explains."""
-
-
-@dataclass(slots=True)
-class _Trace:
-    """What has happened so far in one episode."""
-
-    first_frames: tuple[Frame, ...] = ()
-    turns: list[Turn] = field(default_factory=list[Turn])
-    windows: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
-    prompt_tokens: int = 0
-    reply_tokens: int = 0
-    on_turn: OnTurn | None = None
-
-    def add(self, turn: Turn) -> None:
-        """Records a turn and shows it to whoever watches."""
-        self.turns.append(turn)
-        if self.on_turn:
-            self.on_turn(turn)
-
-
-class _Stop(Exception):  # noqa: N818 (control flow inside this file: ends the loop from any depth)
-    def __init__(self, reason: StopReason, detail: str = "") -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
 
 
 async def run_episode(
@@ -74,106 +51,146 @@ async def run_episode(
 ) -> Episode:
     """Runs one episode to its end. Raises only what is not the sample's fault (cancellation, bugs)."""
     started = time.monotonic()
-    trace = _Trace(on_turn=on_turn)
     session = policy.session(sampling)
+    play = _Play(question=question, source=source, limits=limits, with_tool=with_tool, on_turn=on_turn)
     try:
-        messages = await _open(question, source, trace, limits, with_tool)
-        while True:
-            reply = await session.reply(messages)
-            messages = await _act(reply, question, source, trace, limits, with_tool)
-    except _Stop as reached:
-        stop = reached
-    except ContextOverflow as error:
-        stop = _Stop(StopReason.CONTEXT_OVERFLOW, str(error))
-    except PolicyError as error:
-        stop = _Stop(StopReason.POLICY_ERROR, str(error))
-    except BadVideo as error:
-        stop = _Stop(StopReason.VIDEO_ERROR, str(error))
-    usage = Usage(prompt_tokens=trace.prompt_tokens, reply_tokens=trace.reply_tokens, seconds=time.monotonic() - started)
+        messages = await play.open()
+        while play.stop is None:
+            messages = await play.act(await session.reply(messages))
+    except (PolicyError, BadVideo) as error:
+        play.stop, play.detail = _stop_of(error), str(error)
+    seconds = time.monotonic() - started
     return Episode(
         id=episode_id or f"{question.id}/{sampling.seed}",
         question=question,
         policy=policy.name,
         seed=sampling.seed,
         with_tool=with_tool,
-        first_frames=trace.first_frames,
-        turns=tuple(trace.turns),
-        answer=trace.turns[-1].answer if trace.turns else None,
-        stop=stop.reason,
-        detail=stop.detail,
+        first_frames=play.first_frames,
+        turns=tuple(play.turns),
+        answer=play.turns[-1].answer if play.turns else None,
+        stop=play.stop,
+        detail=play.detail,
         tokens=session.tokens(),
-        usage=usage,
+        usage=Usage(prompt_tokens=play.prompt_tokens, reply_tokens=play.reply_tokens, seconds=seconds),
     )
 
 
-async def _open(question: Question, source: FrameSource, trace: _Trace, limits: Limits, with_tool: bool) -> list[Message]:
-    info = await asyncio.to_thread(source.info, question.video)
-    images = await _look(source, question.video, uniform(info.n_frames, limits.first_frames))
-    trace.first_frames = tuple(image.frame for image in images)
-    return opening(
-        question,
-        info,
-        images,
-        style=limits.style,
-        with_tool=with_tool,
-        frames_per_call=limits.frames_per_call,
-        max_turns=limits.max_turns,
-    )
+@dataclass(slots=True, kw_only=True)
+class _Play:
+    """One episode under way: its rules, and what has happened so far."""
+
+    question: Question
+    source: FrameSource
+    limits: Limits
+    with_tool: bool
+    on_turn: OnTurn | None
+    n_frames: int = 0
+    """Of the video; known once it is open."""
+    first_frames: tuple[Frame, ...] = ()
+    turns: list[Turn] = field(default_factory=list[Turn])
+    windows: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
+    """Asked for so far, refused ones included."""
+    prompt_tokens: int = 0
+    reply_tokens: int = 0
+    stop: StopReason | None = None
+    detail: str = ""
+
+    async def open(self) -> list[Message]:
+        """Probes the video and shows the sparse frames. Raises BadVideo."""
+        info = await asyncio.to_thread(self.source.info, self.question.video)
+        self.n_frames = info.n_frames
+        images = await self._look(uniform(info.n_frames, self.limits.first_frames))
+        self.first_frames = _frames(images)
+        return opening(
+            self.question,
+            info,
+            images,
+            style=self.limits.style,
+            with_tool=self.with_tool,
+            frames_per_call=self.limits.frames_per_call,
+            max_turns=self.limits.max_turns,
+        )
+
+    async def act(self, reply: Reply) -> list[Message]:
+        """Carries out one reply and returns what the policy is told next: nothing if the episode has stopped. Raises BadVideo."""
+        self.prompt_tokens += reply.prompt_tokens
+        self.reply_tokens += reply.reply_tokens
+        text = _recordable(reply.text)
+        if reply.cut_off:
+            return self._end(Turn(text=text), StopReason.MAX_TOKENS, "the reply ran into its token limit")
+        match parse(text):
+            case Malformed(reason):
+                return self._end(Turn(text=text), StopReason.FORMAT_ERROR, reason)
+            case Answer(thought, answer):
+                return self._end(Turn(text=text, thought=thought, answer=answer), StopReason.ANSWERED)
+            case ChooseFrames(thought, start, end):
+                call = ToolCall(start_index=start, end_index=end)
+                return await self._call(call, Turn(text=text, thought=thought, call=call))
+
+    async def _call(self, call: ToolCall, turn: Turn) -> list[Message]:
+        window = (call.start_index, call.end_index)
+        if not self.with_tool:
+            return self._end(turn, StopReason.FORMAT_ERROR, "no tool is offered")
+        if window in self.windows:
+            return self._end(turn, StopReason.FORMAT_ERROR, "this window was asked for before")
+        if self.turns_left == 1:  # frames that nobody will look at are not brought: an episode records what was *shown*
+            return self._end(turn, StopReason.MAX_TURNS, f"no answer within {self.limits.max_turns} turns")
+        self.windows.add(window)
+        indices = choose_frames(*window, n_frames=self.n_frames, k=self.limits.frames_per_call)
+        if isinstance(indices, Refused):
+            self._add(turn.model_copy(update={"note": indices.reason}))
+            return [refusal(indices.reason, style=self.limits.style, turns_left=self.turns_left)]
+        images = await self._look(indices)
+        self._add(_shown(turn, call, _frames(images)))
+        return [tool_result(images, style=self.limits.style, turns_left=self.turns_left)]
+
+    async def _look(self, indices: Sequence[int]) -> list[Image]:
+        video = self.question.video
+
+        def decode() -> list[Image]:
+            pixels, times_s = self.source.frames(video, indices), self.source.times(video, indices)
+            return [Image(Frame(video=video, index=i, time_s=t), p) for i, t, p in zip(indices, times_s, pixels, strict=True)]
+
+        return await asyncio.to_thread(decode)
+
+    @property
+    def turns_left(self) -> int:
+        """Replies that the policy may still give."""
+        return self.limits.max_turns - len(self.turns)
+
+    def _add(self, turn: Turn) -> None:
+        """Records a turn and shows it to whoever watches."""
+        self.turns.append(turn)
+        if self.on_turn:
+            self.on_turn(turn)
+
+    def _end(self, turn: Turn, stop: StopReason, why: str = "") -> list[Message]:
+        self._add(turn.model_copy(update={"note": why}))
+        self.stop, self.detail = stop, why
+        return []
 
 
-async def _look(source: FrameSource, video: str, indices: Sequence[int]) -> list[Image]:
-    def decode() -> list[Image]:
-        pixels, times_s = source.frames(video, indices), source.times(video, indices)
-        return [Image(Frame(video=video, index=i, time_s=t), p) for i, t, p in zip(indices, times_s, pixels, strict=True)]
-
-    return await asyncio.to_thread(decode)
-
-
-async def _act(
-    reply: Reply, question: Question, source: FrameSource, trace: _Trace, limits: Limits, with_tool: bool
-) -> list[Message]:
-    """Carries out one reply; returns what the policy is told next, or raises _Stop."""
-    trace.prompt_tokens += reply.prompt_tokens
-    trace.reply_tokens += reply.reply_tokens
-    action = parse(reply.text)
-    if reply.cut_off:
-        _fail(trace, Turn(text=reply.text, note="the reply ran into its token limit"), StopReason.MAX_TOKENS)
-    if isinstance(action, Malformed):
-        _fail(trace, Turn(text=reply.text, note=action.reason), StopReason.FORMAT_ERROR)
-    if isinstance(action, Answer):
-        trace.add(Turn(text=reply.text, thought=action.thought, answer=action.answer))
-        raise _Stop(StopReason.ANSWERED)
-    return await _call(action, reply.text, question, source, trace, limits, with_tool)
+def _stop_of(error: PolicyError | BadVideo) -> StopReason:
+    match error:
+        case ContextOverflow():
+            return StopReason.CONTEXT_OVERFLOW
+        case PolicyError():
+            return StopReason.POLICY_ERROR
+        case BadVideo():
+            return StopReason.VIDEO_ERROR
 
 
-async def _call(
-    action: ChooseFrames, text: str, question: Question, source: FrameSource, trace: _Trace, limits: Limits, with_tool: bool
-) -> list[Message]:
-    call = ToolCall(start_index=action.start_index, end_index=action.end_index)
-    turn = Turn(text=text, thought=action.thought, call=call)
-    if not with_tool:
-        _fail(trace, turn.model_copy(update={"note": "no tool is offered"}), StopReason.FORMAT_ERROR)
-    if (call.start_index, call.end_index) in trace.windows:
-        _fail(trace, turn.model_copy(update={"note": "this window was asked for before"}), StopReason.FORMAT_ERROR)
-    trace.windows.add((call.start_index, call.end_index))
-    turns_left = limits.max_turns - len(trace.turns) - 1
-    info = await asyncio.to_thread(source.info, question.video)
-    indices = choose_frames(call.start_index, call.end_index, n_frames=info.n_frames, k=limits.frames_per_call)
-    if isinstance(indices, Refused):
-        turn = turn.model_copy(update={"note": indices.reason})
-        message = refusal(indices.reason, style=limits.style, turns_left=turns_left)
-    else:
-        images = await _look(source, question.video, indices)
-        frames = tuple(image.frame for image in images)
-        window = Window(start_s=max(0.0, frames[0].time_s), end_s=max(0.0, frames[-1].time_s))
-        turn = turn.model_copy(update={"call": call.model_copy(update={"window": window}), "frames": frames})
-        message = tool_result(images, style=limits.style, turns_left=turns_left)
-    trace.add(turn)
-    if turns_left == 0:
-        raise _Stop(StopReason.MAX_TURNS, f"no answer within {limits.max_turns} turns")
-    return [message]
+def _frames(images: Sequence[Image]) -> tuple[Frame, ...]:
+    return tuple(image.frame for image in images)
 
 
-def _fail(trace: _Trace, turn: Turn, reason: StopReason) -> NoReturn:
-    trace.add(turn)
-    raise _Stop(reason, turn.note)
+def _shown(turn: Turn, call: ToolCall, frames: tuple[Frame, ...]) -> Turn:
+    """A turn whose call was accepted: with the frames it brought, the first and the last of which are the ends of the window."""
+    window = Window(start_s=frames[0].time_s, end_s=frames[-1].time_s)
+    return turn.model_copy(update={"call": call.model_copy(update={"window": window}), "frames": frames})
+
+
+def _recordable(text: str) -> str:
+    """Text that can be written as UTF-8: half a surrogate pair, which only a broken server sends, becomes a question mark."""
+    return text.encode("utf-8", "replace").decode("utf-8")
