@@ -240,65 +240,37 @@ CALL_ONLY, ANSWER_ONLY = (
 )
 
 
-@pytest.mark.parametrize(
-    "reply",
-    [
-        CALL + CALL_ONLY,
-        CALL + CALL,
-        CALL + ANSWER_ONLY,
-        ANSWER + CALL_ONLY,
-        ANSWER + ANSWER_ONLY,
-        CALL_ONLY,
-        ANSWER_ONLY,
-        "<think>look</think>",
-        f"<think>look{CALL_ONLY}",
-        CALL.removesuffix("</tool_call>"),
-        ANSWER.removesuffix("</answer>"),
-        f"<think>I could write {ANSWER_ONLY}</think>{CALL_ONLY}",
-        f"<think>I could write {CALL_ONLY}</think>{ANSWER_ONLY}",
-        f"<think>now <tool call></think>{ANSWER_ONLY}",
-        f"<think>look</think>Now: {CALL_ONLY}",
-        f"{CALL} I wait.",
-        "",
-        " \r\n",
-        "\0",
-        "Red card.",
-        CALL.replace("<", "‹").replace(">", "›"),
-        CALL.replace("<", "＜").replace(">", "＞"),
-        CALL.replace("think", "thіnk"),  # Cyrillic i
-        ANSWER.replace("answer", "аnswer"),  # Cyrillic a
-        CALL.replace("tool_call", "tool\u200b_call"),
-        CALL.replace("tool_call", "TOOL_CALL"),
-    ],
-    ids=[
-        "two calls",
-        "two turns",
-        "call and answer",
-        "call after answer",
-        "two answers",
-        "call without thought",
-        "answer without thought",
-        "thought alone",
-        "unclosed thought",
-        "unclosed call",
-        "unclosed answer",
-        "answer in the thought",
-        "call in the thought",
-        "half a tag in the thought",
-        "text before the call",
-        "text after the call",
-        "empty",
-        "blank",
-        "NUL",
-        "prose",
-        "angle quotes",
-        "full-width brackets",
-        "Cyrillic think",
-        "Cyrillic answer",
-        "zero-width space",
-        "capitals",
-    ],
-)
+NOT_ONE_THOUGHT_AND_ONE_ACTION = {
+    "two calls": CALL + CALL_ONLY,
+    "two turns": CALL + CALL,
+    "call and answer": CALL + ANSWER_ONLY,
+    "call after answer": ANSWER + CALL_ONLY,
+    "two answers": ANSWER + ANSWER_ONLY,
+    "call without thought": CALL_ONLY,
+    "answer without thought": ANSWER_ONLY,
+    "thought alone": "<think>look</think>",
+    "unclosed thought": f"<think>look{CALL_ONLY}",
+    "unclosed call": CALL.removesuffix("</tool_call>"),
+    "unclosed answer": ANSWER.removesuffix("</answer>"),
+    "answer in the thought": f"<think>I could write {ANSWER_ONLY}</think>{CALL_ONLY}",
+    "call in the thought": f"<think>I could write {CALL_ONLY}</think>{ANSWER_ONLY}",
+    "half a tag in the thought": f"<think>now <tool call></think>{ANSWER_ONLY}",
+    "text before the call": f"<think>look</think>Now: {CALL_ONLY}",
+    "text after the call": f"{CALL} I wait.",
+    "empty": "",
+    "blank": " \r\n",
+    "NUL": "\0",
+    "prose": "Red card.",
+    "angle quotes": CALL.replace("<", "‹").replace(">", "›"),
+    "full-width brackets": CALL.replace("<", "＜").replace(">", "＞"),
+    "Cyrillic think": CALL.replace("think", "thіnk"),  # Cyrillic i
+    "Cyrillic answer": ANSWER.replace("answer", "аnswer"),  # Cyrillic a
+    "zero-width space": CALL.replace("tool_call", "tool\u200b_call"),
+    "capitals": CALL.replace("tool_call", "TOOL_CALL"),
+}
+
+
+@pytest.mark.parametrize("reply", NOT_ONE_THOUGHT_AND_ONE_ACTION.values(), ids=NOT_ONE_THOUGHT_AND_ONE_ACTION)
 def test_anything_but_one_thought_and_one_action_is_a_format_error(stage: Stage, reply: str) -> None:
     format_error(stage, reply)
 
