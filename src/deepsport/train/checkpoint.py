@@ -38,7 +38,8 @@ def save(folder: Path, policy: LocalPolicy, optimiser: torch.optim.Optimizer, st
 
 def checkpoints(folder: Path) -> list[Path]:
     """The whole checkpoints under a folder, oldest first."""
-    return sorted(path for path in folder.glob("step-*") if (path / "trainer.json").is_file())
+    whole = (path for path in folder.glob("step-*") if (path / "trainer.json").is_file())
+    return sorted(whole, key=lambda path: int(path.name.removeprefix("step-")))
 
 
 def resume(folder: Path, policy: LocalPolicy, optimiser: torch.optim.Optimizer) -> int:

@@ -26,7 +26,7 @@ from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
 from deepsport.train import checkpoint
 from deepsport.train.batch import Batch, FrameReader, collate, sampled_logprobs
-from deepsport.train.objective import Aggregation, advantages, clipped_loss, has_spread, kl_penalty, token_weights
+from deepsport.train.objective import Aggregation, advantages, clipped_loss, has_spread, is_clipped, kl_penalty, token_weights
 from deepsport.train.optimiser import OptimiserConfig, make_optimiser, require_finite, update
 from deepsport.train.sampler import draw
 from deepsport.train.watch import describe_step
@@ -72,12 +72,12 @@ class Group:
     @property
     def teaches(self) -> bool:
         """Whether some answers were better than others."""
-        return bool(has_spread(torch.tensor([[reward.accuracy or 0.0 for reward in self.rewards]])))
+        return _differ([reward.accuracy or 0.0 for reward in self.rewards])
 
     @property
     def differs(self) -> bool:
         """Whether total rewards differ."""
-        return bool(has_spread(torch.tensor([[reward.total for reward in self.rewards]])))
+        return _differ([reward.total for reward in self.rewards])
 
 
 def reinforce(
@@ -160,14 +160,15 @@ class Learner:
         episodes = [episode for group in groups for episode in group.episodes]
         rewards_by_group = [torch.tensor([[reward.total for reward in group.rewards]]) for group in groups]
         advantages_B = torch.cat([advantages(r, divide_by_std=config.divide_by_std)[0] for r in rewards_by_group])
-        parts = self._collate(episodes)
+        speaking = [row for row, episode in enumerate(episodes) if _n_sampled(episode)]
+        parts = self._collate(episodes, speaking)
         references = [self._reference_logprobs(batch) for batch, _ in parts]
         n_tokens = sum(len(batch.rows_S) for batch, _ in parts)
         stats: dict[str, float] = {}
         for number in range(config.updates_per_step):
             loss, mismatch, clipped = 0.0, 0.0, 0.0
             for (batch, rows), reference in zip(parts, references, strict=True):
-                weights_S = self._weights(batch, n_tokens, len(episodes))
+                weights_S = self._weights(batch, n_tokens, len(speaking))
                 logprobs_S = sampled_logprobs(self._policy, batch, self._frames.features(batch.frames), config.temperature)
                 advantages_S = advantages_B[rows].to(logprobs_S.device)[batch.rows_S]
                 losses_S = clipped_loss(
@@ -179,9 +180,10 @@ class Learner:
                 require_finite(part, step, [episodes[row].id for row in rows])
                 part.backward()
                 loss += part.item()
-                gap_S = (logprobs_S - batch.old_logprobs_S).detach().abs()
-                mismatch = max(mismatch, gap_S.max().item())
-                clipped += float((weights_S * (gap_S.exp() - 1 > config.clip_low)).sum())
+                gap_S = (logprobs_S - batch.old_logprobs_S).detach()
+                mismatch = max(mismatch, gap_S.abs().max().item())
+                inert_S = is_clipped(gap_S, advantages_S, clip_low=config.clip_low, clip_high=config.clip_high)
+                clipped += float((weights_S * inert_S).sum())
             norm = update(self._optimiser, config.optimiser, step, config.steps, [episode.id for episode in episodes])
             if number == 0:
                 stats = {"loss": loss, "grad_norm": norm, "mismatch": mismatch}
@@ -190,9 +192,9 @@ class Learner:
             self._policy.features.forget()
         return stats | {"tokens": float(n_tokens)}
 
-    def _collate(self, episodes: Sequence[Episode]) -> list[tuple[Batch, list[int]]]:
-        """Micro-batches of episodes of like length, each with the rows it came from."""
-        order = sorted(range(len(episodes)), key=lambda row: len(_ids(episodes[row])))
+    def _collate(self, episodes: Sequence[Episode], rows: Sequence[int]) -> list[tuple[Batch, list[int]]]:
+        """Micro-batches of the given episodes, of like length, each with the rows it came from."""
+        order = sorted(rows, key=lambda row: len(_ids(episodes[row])))
         size = self._config.rows_per_forward
         cuts = [order[start : start + size] for start in range(0, len(order), size)]
         records = [[episodes[row].tokens for row in rows] for rows in cuts]
@@ -216,6 +218,16 @@ class Learner:
             logprobs_S = sampled_logprobs(self._policy, batch, self._frames.features(batch.frames), self._config.temperature)
             model.load_state_dict(now)
         return logprobs_S
+
+
+def _differ(values: Sequence[float]) -> bool:
+    """Whether the episodes of a group differ; where none could be scored, none does."""
+    return bool(values) and bool(has_spread(torch.tensor([values])))
+
+
+def _n_sampled(episode: Episode) -> int:
+    """How many tokens the policy itself spoke; none if the opening already overflowed its context."""
+    return sum(episode.tokens.sampled) if episode.tokens else 0
 
 
 def _ids(episode: Episode) -> tuple[int, ...]:

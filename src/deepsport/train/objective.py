@@ -46,6 +46,12 @@ def clipped_loss(
     return -torch.minimum(ratio_S * advantages_S, clipped_S * advantages_S)
 
 
+def is_clipped(log_ratio_S: Tensor, advantages_S: Tensor, *, clip_low: float, clip_high: float) -> Tensor:
+    """[S] which tokens teach nothing because the policy has already moved far enough their way."""
+    ratio_S = log_ratio_S.exp()
+    return ((advantages_S > 0) & (ratio_S > 1 + clip_high)) | ((advantages_S < 0) & (ratio_S < 1 - clip_low))
+
+
 def kl_penalty(logprobs_S: Tensor, reference_S: Tensor) -> Tensor:
     """[S] estimate of KL(policy || reference) at the sampled tokens, never negative (Schulman's k3)."""
     difference_S = reference_S - logprobs_S

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, Qwen2_5_VLForConditionalGeneration, Qwen3VLForConditionalGeneration
 
 from deepsport.errors import PolicyError
@@ -26,16 +27,15 @@ FAMILIES: dict[str, Any] = {
 }
 NANO = Path(__file__).parents[1] / "nano"
 """The checkpoint shipped in the package."""
-SIDE_FILES = ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "chat_template.jinja", "deepsport.json")
+SIDE_FILES = ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "chat_template.jinja")
 
 
 def load_policy(model: str, *, max_pixels: int | None = None, context: int | None = None) -> LocalPolicy:
     """Loads `nano`, a checkpoint folder, or a hub id of the Qwen2.5-VL or Qwen3-VL family. Raises PolicyError."""
     folder = origin_of(model)
-    adapter = folder / "adapter_config.json"
-    base = _folder(str(_read_json(adapter).get("base_model_name_or_path"))) if adapter.is_file() else folder
+    base = _base_of(folder)
     network: Any = _load_weights(base)
-    if adapter.is_file():
+    if base != folder:
         from peft import PeftModel
 
         network = cast(Any, PeftModel).from_pretrained(network, str(folder)).merge_and_unload()
@@ -60,14 +60,21 @@ def origin_of(model: str) -> Path:
 
 
 def save_policy(policy: LocalPolicy, folder: Path, origin: Path) -> None:
-    """Writes the weights and, from the folder they came from, all that belongs to them."""
+    """Writes the weights and, from the folder they came from (an adapter: from its base), all that belongs to them."""
     folder.mkdir(parents=True, exist_ok=True)
+    base = _base_of(origin)
     for name in SIDE_FILES:
-        if (origin / name).is_file():
-            shutil.copyfile(origin / name, folder / name)
+        if base.resolve() != folder.resolve() and (base / name).is_file():
+            shutil.copyfile(base / name, folder / name)
     settings = {"brief": policy.brief, "arena_only": policy.arena_only}
     (folder / "deepsport.json").write_text(json.dumps(settings, indent=2), encoding="utf-8")
     cast(Any, policy.backbone.model).save_pretrained(folder)
+
+
+def _base_of(folder: Path) -> Path:
+    """The whole checkpoint that a PEFT adapter belongs to; the folder itself where it is no adapter."""
+    adapter = folder / "adapter_config.json"
+    return _folder(str(_read_json(adapter).get("base_model_name_or_path"))) if adapter.is_file() else folder
 
 
 def _folder(model: str) -> Path:
@@ -89,7 +96,7 @@ def _folder(model: str) -> Path:
 
 def _load_weights(folder: Path) -> Any:
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise PolicyError(f"{folder} holds no readable config.json: {error}") from error
     family = FAMILIES.get(config.model_type)
@@ -97,15 +104,18 @@ def _load_weights(folder: Path) -> Any:
         raise PolicyError(f"{folder} is a {config.model_type!r} model; this package runs {' and '.join(FAMILIES)}")
     on_gpu = torch.cuda.is_available()
     try:
-        network = family.from_pretrained(
+        network, found = family.from_pretrained(
             folder,
             config=config,
             dtype=torch.bfloat16 if on_gpu else torch.float32,
             attn_implementation="sdpa",
             use_safetensors=True,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise PolicyError(f"{folder} holds no complete safetensors weights: {error}") from error
+    if absent := sorted(found["missing_keys"]):
+        raise PolicyError(f"{folder} lacks {len(absent)} weights, {absent[0]} among them. Get the whole checkpoint again.")
     batch_frames(network)
     return network.to("cuda") if on_gpu else network
 

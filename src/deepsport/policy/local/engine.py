@@ -168,17 +168,18 @@ class Engine:
         """Prefills newcomers, first once per distinct prompt, and joins them to the batch."""
         if not newcomers:
             return
+        self._active += newcomers  # from here on a failure reaches their callers
         first: dict[tuple[object, ...], int] = {}
         unique = [r for r in newcomers if r.cache is not None or first.setdefault(r.key, id(r)) == id(r)]
         index = {id(r): i for i, r in enumerate(unique)}
         fork = torch.tensor([index[id(r)] if r.cache is not None else index[first[r.key]] for r in newcomers])
-        cache, logprobs_BV = self._prefill(unique)
+        cache, last_BD = self._prefill(unique)
         cache = cache.select(fork.to(self._backbone.device))
         self._cache = cache if self._cache is None else self._cache.join(cache)
-        self._active += newcomers
-        self._pick(newcomers, logprobs_BV[fork])
+        self._pick(newcomers, self._logprobs(newcomers, last_BD[fork.to(last_BD.device)]))
 
     def _prefill(self, rows: list[Request]) -> tuple[_BatchCache, Tensor]:
+        """The cache of the rows with their new tokens, and the hidden state of each row's last one."""
         device, n_new = self._backbone.device, [len(r.ids) for r in rows]
         ids = torch.zeros(len(rows), max(n_new), dtype=torch.long)
         positions = torch.zeros(3, len(rows), max(n_new), dtype=torch.long)
@@ -193,8 +194,7 @@ class Engine:
         )
         new = torch.tensor(n_new, device=device)
         cache.lengths_B = cache.lengths_B + new
-        last = hidden[torch.arange(len(rows), device=device), new - 1]
-        return cache, self._logprobs(rows, last)
+        return cache, hidden[torch.arange(len(rows), device=device), new - 1]
 
     def _gather(self, rows: list[Request]) -> _BatchCache:
         config, device = self._backbone.text_config, self._backbone.device
@@ -231,8 +231,10 @@ class Engine:
         """Draws one token per row; its own random numbers make a row independent of its neighbours."""
         greedy = logprobs_BV.argmax(-1).tolist()
         cumulative = logprobs_BV.exp().cumsum(-1)
-        uniform = torch.tensor([[r.draw.random()] for r in rows]) * cumulative[:, -1:]
-        drawn = torch.searchsorted(cumulative, uniform, right=True).clamp(max=logprobs_BV.shape[1] - 1)[:, 0].tolist()
+        total = cumulative[:, -1:]
+        uniform = torch.tensor([[r.draw.random()] for r in rows]) * total
+        below = torch.minimum(uniform, total.nextafter(torch.zeros_like(total)))  # rounded up to the total, it would hit no token
+        drawn = torch.searchsorted(cumulative, below, right=True)[:, 0].tolist()
         for i, r in enumerate(rows):
             token = greedy[i] if r.temperature == 0 else drawn[i]
             r.sampled.append(token)

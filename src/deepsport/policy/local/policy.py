@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from deepsport.errors import ContextOverflow, PolicyError
+from deepsport.errors import ContextOverflow
 from deepsport.policy.base import Image, Message, Policy, Reply, Sampling, Session
 from deepsport.policy.local.backbone import Backbone
 from deepsport.policy.local.chat import Chat, TokenLog, mrope_positions
@@ -38,10 +38,7 @@ class FrameFeatures:
         wanted = {(image.frame.video, image.frame.index): image for image in images}
         unknown = {key: image for key, image in wanted.items() if key not in self._kept}
         if unknown:
-            try:
-                patches, grids = zip(*(self._preprocessor.patches(image.pixels) for image in unknown.values()), strict=True)
-            except ValueError as error:
-                raise PolicyError(str(error)) from error
+            patches, grids = zip(*(self._preprocessor.patches(image.pixels) for image in unknown.values()), strict=True)
             self._kept.update(zip(unknown, self._backbone.features(patches, grids), strict=True))
         found = [self._kept[image.frame.video, image.frame.index] for image in images]
         for key in wanted:
@@ -99,7 +96,7 @@ class LocalSession:
         self._draw = random.Random(sampling.seed)
 
     async def reply(self, messages: Sequence[Message]) -> Reply:
-        """Prefills what is new and samples until the end token. Raises ContextOverflow."""
+        """Prefills what is new and samples until the end token. Raises ContextOverflow, PolicyError."""
         policy = self._policy
         images = policy.chat.add_messages(self._log, messages)
         n_prompt = len(self._log.ids)

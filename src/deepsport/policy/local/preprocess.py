@@ -52,16 +52,16 @@ class Preprocessor:
                 image_mean=tuple(settings["image_mean"]),
                 image_std=tuple(settings["image_std"]),
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise PolicyError(f"{path} cannot be read ({error!r}). The folder must hold a whole checkpoint.") from error
 
     def patches(self, pixels: Pixels) -> tuple[Patches, tuple[int, int]]:
-        """The patches of one frame [H, W, 3] and their grid (down, across). Raises ValueError on a side ratio above 200."""
+        """The patches of one frame [H, W, 3] and their grid (down, across). Raises PolicyError on a side ratio above 200."""
         resized = self.resize(pixels)
         return self.patchify(resized), self.grid(*resized.shape[:2])
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
-        """Patches down and across of a frame of any size. Raises ValueError on a side ratio above 200."""
+        """Patches down and across of a frame of any size. Raises PolicyError on a side ratio above 200."""
         height, width = smart_resize(height, width, self.patch_size * self.merge_size, self.min_pixels, self.max_pixels)
         return height // self.patch_size, width // self.patch_size
 
@@ -92,9 +92,9 @@ class Preprocessor:
 
 
 def smart_resize(height: int, width: int, factor: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
-    """The nearest (height, width) that are multiples of `factor` with an area in [min_pixels, max_pixels]. Raises ValueError."""
+    """The nearest (height, width) that are multiples of `factor` with an area in [min_pixels, max_pixels]. Raises PolicyError."""
     if max(height, width) > 200 * min(height, width):
-        raise ValueError(f"a frame of {width}x{height} is too narrow: the longer side may be at most 200 times the shorter")
+        raise PolicyError(f"a frame of {width}x{height} is too narrow: the longer side may be at most 200 times the shorter")
     fitted_h, fitted_w = round(height / factor) * factor, round(width / factor) * factor
     if fitted_h * fitted_w > max_pixels:
         shrink = math.sqrt(height * width / max_pixels)
