@@ -27,10 +27,11 @@ from deepsport.policy.local.checkpoint import load_policy, save_policy
 from deepsport.policy.local.nano import NanoConfig, make_nano
 from deepsport.policy.local.policy import LocalPolicy, Recorded
 from deepsport.progress import track
-from deepsport.records import Episode, Question
+from deepsport.records import Choice, Episode, Question
 from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
 from deepsport.train.grpo import GRPOConfig, reinforce
+from deepsport.train.optimiser import OptimiserConfig
 from deepsport.train.perception import ASK, Glimpse, glimpse_episodes
 from deepsport.train.sft import SFTConfig, fit
 from deepsport.video.source import FrameSource
@@ -39,24 +40,28 @@ HELDOUT_SEED = 1_000_003
 """Added to the seed for the held-out set, so that the two sets have no clip in common."""
 
 
+NANO_OPTIMISER = OptimiserConfig(lr=1e-3)
+"""A model of 1.5 M parameters takes a rate that would break a large one."""
+
+
 class DemoConfig(Config):
     """Everything that determines the demo's figures."""
 
     seed: int = 0
-    train_clips: int = 400
+    train_clips: int = 320
     heldout_clips: int = 120
     looks_per_clip: int = 16
     """Samples from every training clip in the perception and reading stages, half of them of the event."""
     no_tool_share: float = 0.15
     """Share of the questions that the teacher also answers without the tool, so that the policy knows what to do then."""
     nano: NanoConfig = NanoConfig()
-    perception: SFTConfig = SFTConfig(steps=200, batch_size=64)
+    perception: SFTConfig = SFTConfig(steps=180, batch_size=64, optimiser=NANO_OPTIMISER)
     """Name what a single frame shows."""
-    reading: SFTConfig = SFTConfig(steps=120, batch_size=16, train_vision=False)
+    reading: SFTConfig = SFTConfig(steps=110, batch_size=16, train_vision=False, optimiser=NANO_OPTIMISER)
     """Name what each of 8 frames shows, in turn."""
-    sft: SFTConfig = SFTConfig(steps=150, batch_size=16, train_vision=False)
+    sft: SFTConfig = SFTConfig(steps=240, batch_size=16, train_vision=False, optimiser=NANO_OPTIMISER)
     """Say what the teacher said in whole episodes."""
-    rl: GRPOConfig = GRPOConfig(steps=50)
+    rl: GRPOConfig = GRPOConfig(steps=40, max_reply_tokens=128)
     limits: Limits = Limits(style=PromptStyle.BRIEF, max_turns=4)
 
 
@@ -218,4 +223,11 @@ def _texts(train: ArenaSet) -> list[str]:
     captions = [f"frame {i}: {describe(truth, i)}." for truth in train.truths.values() for i in range(0, truth.n_frames, 4)]
     prompts = [f"Video: {q.sport}, 97 frames, 3.88 s.\nframe 12 (0.48s):\nQuestion: {q.text}" for q in train.questions]
     calls = ['{"action":"choose_frames","frame_range":[40,52]}', "tool: choose_frames", "tool: none", ASK, " event not seen."]
-    return captions + prompts + calls * 50 + ["system\n", "user\n", "assistant\n"] * 50
+    answers = [
+        f"{opening}{option}"
+        for q in train.questions
+        if isinstance(q.gold, Choice)
+        for option in q.gold.options
+        for opening in ("", " ")
+    ]
+    return captions + prompts + answers + calls * 50 + ["system\n", "user\n", "assistant\n"] * 50

@@ -158,7 +158,8 @@ def _call_json(function: _Function) -> str:
             return str(function.arguments)
     if not isinstance(arguments, dict):
         return json.dumps(arguments)
-    return json.dumps({"action": function.name, **cast(Json, arguments)}, separators=(",", ":"))
+    fields = {**cast(Json, arguments), "action": function.name}  # the name of the function called, whatever its arguments say
+    return json.dumps({key: fields[key] for key in ("action", *fields) if key in fields}, separators=(",", ":"))
 
 
 def _echo(content: str, calls: list[_Call], call_ids: tuple[str, ...]) -> Json:
