@@ -13,7 +13,7 @@ from pathlib import Path
 from deepsport.agent.prompt import PromptStyle
 from deepsport.agent.rollout import Limits
 from deepsport.arena.generate import load_truths, make_set
-from deepsport.arena.oracle import Oracle
+from deepsport.arena.oracle import Oracle, answer_at_sight
 from deepsport.arena.perception import GLIMPSE, describe, glimpses
 from deepsport.arena.truth import ClipTruth
 from deepsport.bench.curves import read_curves
@@ -32,7 +32,7 @@ from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
 from deepsport.train.grpo import GRPOConfig, reinforce
 from deepsport.train.optimiser import OptimiserConfig
-from deepsport.train.perception import ASK, Glimpse, glimpse_episodes
+from deepsport.train.perception import ASK, Look, describe_frames, look_episodes
 from deepsport.train.sft import SFTConfig, fit
 from deepsport.video.source import FrameSource
 
@@ -49,17 +49,17 @@ class DemoConfig(Config):
 
     seed: int = 0
     train_clips: int = 320
-    heldout_clips: int = 120
-    looks_per_clip: int = 16
+    heldout_clips: int = 88
+    looks_per_clip: int = 12
     """Samples from every training clip in the perception and reading stages, half of them of the event."""
     no_tool_share: float = 0.15
     """Share of the questions that the teacher also answers without the tool, so that the policy knows what to do then."""
     nano: NanoConfig = NanoConfig()
     perception: SFTConfig = SFTConfig(steps=180, batch_size=64, optimiser=NANO_OPTIMISER)
     """Name what a single frame shows."""
-    reading: SFTConfig = SFTConfig(steps=110, batch_size=16, train_vision=False, optimiser=NANO_OPTIMISER)
-    """Name what each of 8 frames shows, in turn."""
-    sft: SFTConfig = SFTConfig(steps=240, batch_size=16, train_vision=False, optimiser=NANO_OPTIMISER)
+    reading: SFTConfig = SFTConfig(steps=200, batch_size=16, train_vision=False, optimiser=NANO_OPTIMISER)
+    """Name what each of 8 frames shows, in turn; answer about an event among them."""
+    sft: SFTConfig = SFTConfig(steps=200, batch_size=16, train_vision=False, optimiser=NANO_OPTIMISER)
     """Say what the teacher said in whole episodes."""
     rl: GRPOConfig = GRPOConfig(steps=40, max_reply_tokens=128)
     limits: Limits = Limits(style=PromptStyle.BRIEF, max_turns=4)
@@ -82,7 +82,12 @@ def run_demo(folder: Path, config: DemoConfig, *, fresh: bool = False) -> Report
         policy = demo.begin(train)
         taught = demo.teach(train, policy)
         policy = demo.imitate("perception", config.perception, policy, lambda: demo.frames_named(train, policy, each=1))
-        policy = demo.imitate("reading", config.reading, policy, lambda: demo.frames_named(train, policy, each=GLIMPSE))
+        policy = demo.imitate(
+            "reading",
+            config.reading,
+            policy,
+            lambda: demo.frames_named(train, policy, each=GLIMPSE) + demo.events_asked(train, policy),
+        )
         policy = demo.imitate("sft", config.sft, policy, lambda: taught)
         systems = {
             "no_tool": demo.measure("no_tool", heldout, policy, with_tool=False),
@@ -142,11 +147,22 @@ class Demo:
         """Perception samples: frames of the training clips, `each` at a time, with what they show."""
         n, rng = self.config.looks_per_clip, random.Random(self.config.seed)
         looks = [
-            Glimpse(video, tuple((index, describe(truth, index)) for index in indices))
+            describe_frames(video, {index: describe(truth, index) for index in indices})
             for video, truth in train.truths.items()
             for indices in glimpses(truth, n, rng, each=each)
         ]
-        return glimpse_episodes(looks, self.source, policy.chat)
+        return look_episodes(looks, self.source, policy.chat)
+
+    def events_asked(self, train: ArenaSet, policy: LocalPolicy) -> list[Episode]:
+        """Perception samples: frames around an event with a question about it, and what the teacher says to them."""
+        rng, questions = random.Random(self.config.seed), [question for question in train.questions if not question.easy]
+        looks = [
+            Look(question.video, indices, f"Question: {question.text}", answer_at_sight(question, truth, indices))
+            for question in questions
+            for truth in (train.truths[question.video],)
+            for indices in glimpses(truth, 4, rng, each=GLIMPSE)[1::2]
+        ]
+        return look_episodes(looks, self.source, policy.chat)
 
     def imitate(
         self, stage: str, config: SFTConfig, policy: LocalPolicy, episodes: Callable[[], Sequence[Episode]]

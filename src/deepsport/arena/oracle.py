@@ -88,7 +88,7 @@ class OracleSession:
             return write_answer(f"frame {sights[-1].index} shows {say_score(sights[-1])}.", say_digits(sights[-1].score))
         for sight in sights:
             if sight.event:
-                return write_answer(f"frame {sight.index}: {say_event(sight.event)}.", _read_off(topic, sight.event))
+                return _answer(topic, sight, sight.event)
         return self._zoom_or_guess(question, sights, news)
 
     def _zoom_or_guess(self, question: Question, sights: Sequence[Sight], news: bool) -> str:
@@ -99,6 +99,18 @@ class OracleSession:
         assert isinstance(question.gold, Choice)
         guess = random.Random(f"{question.id}/{self._seed}").choice(question.gold.options)
         return write_answer(f"{thought} event not seen.", guess)
+
+
+def answer_at_sight(question: Question, truth: ClipTruth, indices: Sequence[int]) -> str:
+    """What the oracle replies when one of these frames shows the event. Raises ValueError if none does."""
+    sight = next((sight for index in indices if (sight := look(truth, index)).event), None)
+    if sight is None or sight.event is None:
+        raise ValueError(f"frames {list(indices)} of {truth.video} do not show the event")
+    return _answer(topic_of(question), sight, sight.event)
+
+
+def _answer(topic: Topic, sight: Sight, event: Event) -> str:
+    return write_answer(f"frame {sight.index}: {say_event(event)}.", _read_off(topic, event))
 
 
 def _change(sights: Sequence[Sight]) -> tuple[Sight, Sight]:

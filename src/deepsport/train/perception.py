@@ -1,11 +1,10 @@
-"""The first part of the curriculum: name what frames show, one after the other.
+"""The first part of the curriculum: say what frames show.
 
 Without it, whole episodes alone do not get off the ground: a policy that cannot read a frame, or find the frame that a number
-names, has nothing to reason from. Frames come as they do in an episode, spread over the clip or over a window around its event.
-Each sample is an ordinary Episode of one turn, so the same loop trains on it.
+names, has nothing to reason from. Each sample is an ordinary Episode of one turn, so the same loop trains on it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from deepsport.agent.prompt import labelled
@@ -18,37 +17,42 @@ ASK = "Describe the frames."
 
 
 @dataclass(frozen=True, slots=True)
-class Glimpse:
-    """Some frames of a video in order, and what each of them shows."""
+class Look:
+    """Some frames of a video in order, what is asked about them, and the right reply."""
 
     video: str
-    captions: tuple[tuple[int, str], ...]
-    """Frame index and words."""
+    indices: tuple[int, ...]
+    ask: str
+    reply: str
 
 
-def glimpse_episodes(glimpses: Iterable[Glimpse], source: FrameSource, chat: Chat) -> list[Episode]:
-    """One-turn episodes in which the teacher names the frames."""
-    return [_episode(glimpse, source, chat) for glimpse in glimpses]
+def describe_frames(video: str, captions: Mapping[int, str]) -> Look:
+    """Every frame is to be named, one after the other."""
+    reply = " ".join(f"frame {index}: {words}." for index, words in captions.items())
+    return Look(video, tuple(captions), ASK, reply)
 
 
-def _episode(glimpse: Glimpse, source: FrameSource, chat: Chat) -> Episode:
-    indices = [index for index, _ in glimpse.captions]
-    times_s, pixels = source.times(glimpse.video, indices), source.frames(glimpse.video, indices)
-    frames = [Frame(video=glimpse.video, index=index, time_s=time_s) for index, time_s in zip(indices, times_s, strict=True)]
-    text = " ".join(f"frame {index}: {words}." for index, words in glimpse.captions)
+def look_episodes(looks: Iterable[Look], source: FrameSource, chat: Chat) -> list[Episode]:
+    """One-turn episodes in which the teacher replies."""
+    return [_episode(look, source, chat) for look in looks]
+
+
+def _episode(look: Look, source: FrameSource, chat: Chat) -> Episode:
+    times_s, pixels = source.times(look.video, look.indices), source.frames(look.video, look.indices)
+    frames = [Frame(video=look.video, index=index, time_s=time_s) for index, time_s in zip(look.indices, times_s, strict=True)]
     log = TokenLog()
-    chat.add_messages(log, [Message("user", (*labelled(map(Image, frames, pixels)), ASK))])
-    ids = chat.encode_reply(text)
+    chat.add_messages(log, [Message("user", (*labelled(map(Image, frames, pixels)), look.ask))])
+    ids = chat.encode_reply(look.reply)
     log.add(ids, [0.0] * len(ids))
-    name = f"{glimpse.video}#{'-'.join(map(str, indices))}"
+    name = f"{look.video}#{'-'.join(map(str, look.indices))}"
     return Episode(
         id=name,
-        question=Question(id=name, video=glimpse.video, text=ASK),
+        question=Question(id=name, video=look.video, text=look.ask),
         policy="captions",
         with_tool=False,
         first_frames=tuple(frames),
-        turns=(Turn(text=text, answer=text),),
-        answer=text,
+        turns=(Turn(text=look.reply, answer=look.reply),),
+        answer=look.reply,
         stop=StopReason.ANSWERED,
         tokens=log.record(),
     )
