@@ -1,0 +1,52 @@
+"""Training learns: a fresh nano, a minute of perception, and clips it has never seen."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from deepsport.config import load
+from deepsport.demo import Demo, DemoConfig
+from deepsport.policy.base import Image, Message, Sampling
+from deepsport.policy.local.policy import LocalPolicy
+from deepsport.records import Episode, Frame
+from deepsport.run import Run
+from deepsport.train.perception import ASK
+from deepsport.video.source import FrameSource
+
+SETTINGS = ["train_clips=48", "heldout_clips=16", "looks_per_clip=16", "perception.steps=90", "perception.batch_size=32"]
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("learning")
+def test_after_a_minute_of_perception_a_fresh_nano_names_the_sport_of_unseen_clips(tmp_path: Path) -> None:
+    config = load(DemoConfig, None, SETTINGS)
+    with Run.open(tmp_path / "run", config) as run, FrameSource() as source:
+        demo = Demo(run, config, source)
+        train, heldout = demo.render("train", config.train_clips, 0), demo.render("heldout", config.heldout_clips, 7)
+        policy = demo.begin(train)
+        policy = demo.imitate("perception", config.perception, policy, lambda: demo.frames_named(train, policy, each=1))
+        unseen = demo.frames_named(heldout, policy, each=1)[::2]
+        right = asyncio.run(_share_right(policy, unseen, source))
+    assert right >= 0.6, f"named the sport of {right:.0%} of unseen frames; chance is 25 %"
+
+
+async def _share_right(policy: LocalPolicy, looks: list[Episode], source: FrameSource) -> float:
+    """Share of frames whose sport the policy names as the teacher does."""
+
+    async def named(look: Episode) -> bool:
+        (frame,) = look.first_frames
+        image = Image(
+            Frame(video=frame.video, index=frame.index, time_s=frame.time_s), source.frames(frame.video, [frame.index])[0]
+        )
+        label = f"frame {frame.index} ({frame.time_s:.2f}s):"
+        reply = await policy.session(Sampling(max_tokens=24)).reply([Message("user", (label, image, "\n", ASK))])
+        return _sport(reply.text) == _sport(look.answer or "")
+
+    answers = await asyncio.gather(*map(named, looks))
+    return sum(answers) / len(answers)
+
+
+def _sport(caption: str) -> str:
+    """The sport in "frame 12: soccer, score 0 1, play."."""
+    return caption.partition(": ")[2].partition(",")[0]
