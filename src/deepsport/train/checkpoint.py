@@ -12,8 +12,10 @@ import shutil
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from deepsport.errors import TrainingError
 from deepsport.policy.local.checkpoint import load_policy, save_policy
 from deepsport.policy.local.policy import LocalPolicy
 
@@ -43,15 +45,22 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def resume(folder: Path, policy: LocalPolicy, optimiser: torch.optim.Optimizer) -> int:
-    """Loads the newest checkpoint into policy and optimiser; returns the number of finished steps (0: there is none)."""
+    """Loads the newest checkpoint into policy and optimiser; returns the number of finished steps (0: there is none).
+
+    Raises PolicyError or TrainingError if it was damaged after it was written."""
     found = checkpoints(folder)
     if not found:
         return 0
     saved = load_policy(str(found[-1]))
     policy.backbone.model.load_state_dict(saved.backbone.model.state_dict())
     policy.features.forget()
-    _load_optimiser(optimiser, load_file(found[-1] / "optimiser.safetensors"))
-    return int(json.loads((found[-1] / "trainer.json").read_text(encoding="utf-8"))["step"])
+    try:
+        _load_optimiser(optimiser, load_file(found[-1] / "optimiser.safetensors"))
+        return int(json.loads((found[-1] / "trainer.json").read_text(encoding="utf-8"))["step"])
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise TrainingError(
+            f"{found[-1]} was damaged after it was written ({error}). Delete it: training goes on from the one before."
+        ) from error
 
 
 def _optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

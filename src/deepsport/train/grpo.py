@@ -164,24 +164,27 @@ class Learner:
         parts = self._collate(episodes, speaking)
         references = [self._reference_logprobs(batch) for batch, _ in parts]
         n_tokens = sum(len(batch.rows_S) for batch, _ in parts)
+        old_logprobs: list[Tensor] = []  # the trainer's own: the sampler's differ in the last bits with what shared its batch
         stats: dict[str, float] = {}
         for number in range(config.updates_per_step):
             loss, mismatch, clipped = 0.0, 0.0, 0.0
-            for (batch, rows), reference in zip(parts, references, strict=True):
+            for part, ((batch, rows), reference) in enumerate(zip(parts, references, strict=True)):
                 weights_S = self._weights(batch, n_tokens, len(speaking))
                 logprobs_S = sampled_logprobs(self._policy, batch, self._frames.features(batch.frames), config.temperature)
+                if number == 0:
+                    old_logprobs.append(logprobs_S.detach())
+                    mismatch = max(mismatch, (old_logprobs[part] - batch.old_logprobs_S).abs().max().item())
                 advantages_S = advantages_B[rows].to(logprobs_S.device)[batch.rows_S]
                 losses_S = clipped_loss(
-                    logprobs_S, batch.old_logprobs_S, advantages_S, clip_low=config.clip_low, clip_high=config.clip_high
+                    logprobs_S, old_logprobs[part], advantages_S, clip_low=config.clip_low, clip_high=config.clip_high
                 )
                 if reference is not None:
                     losses_S = losses_S + config.kl_coefficient * kl_penalty(logprobs_S, reference)
-                part = (losses_S * weights_S).sum()
-                require_finite(part, step, [episodes[row].id for row in rows])
-                part.backward()
-                loss += part.item()
-                gap_S = (logprobs_S - batch.old_logprobs_S).detach()
-                mismatch = max(mismatch, gap_S.abs().max().item())
+                share = (losses_S * weights_S).sum()
+                require_finite(share, step, [episodes[row].id for row in rows])
+                share.backward()
+                loss += share.item()
+                gap_S = (logprobs_S - old_logprobs[part]).detach()
                 inert_S = is_clipped(gap_S, advantages_S, clip_low=config.clip_low, clip_high=config.clip_high)
                 clipped += float((weights_S * inert_S).sum())
             norm = update(self._optimiser, config.optimiser, step, config.steps, [episode.id for episode in episodes])
