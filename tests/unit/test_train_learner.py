@@ -1,0 +1,240 @@
+"""One step of GRPO on fixed episodes: what moves the weights, by how much, and what never does."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from deepsport.agent.grammar import write_answer, write_call
+from deepsport.errors import TrainingError
+from deepsport.policy.local.policy import LocalPolicy
+from deepsport.records import Episode, Question, Reward, StopReason
+from deepsport.reward.gated import GatedReward
+from deepsport.run import Run
+from deepsport.train.batch import FrameReader, collate, sampled_logprobs
+from deepsport.train.grpo import Group, GRPOConfig, Learner, reinforce, score
+from deepsport.train.objective import Aggregation
+from deepsport.train.optimiser import OptimiserConfig
+from deepsport.video.source import FrameSource
+from tiny_models import ANSWER, CALL, LIMITS, clip, question, raise_logits, spoken, wide_nano
+
+SCRIPTS = [
+    [CALL, ANSWER],
+    [ANSWER],
+    [write_call("", 0, 5), write_answer("", "header")],
+    [write_answer("no idea at all, it was over before I saw it", "header")],
+    ["volley!"],
+]
+RIGHT = [1.5, 1.0, 0.03, 0.0, -0.05]
+SMALL = OptimiserConfig(lr=1.0, warmup_steps=1, max_grad_norm=1e9)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A policy, a video it was asked about, and five episodes of it."""
+
+    policy: LocalPolicy
+    source: FrameSource
+    asked: Question
+    episodes: list[Episode]
+    start: dict[str, torch.Tensor]
+
+    def group(self, totals: Sequence[float] = RIGHT) -> Group:
+        rewards = [Reward(total=t, accuracy=max(0.0, t), tool=0.0, format_penalty=0.0, well_formed=True) for t in totals]
+        return Group(self.episodes[: len(rewards)], rewards)
+
+    def moved(
+        self, groups: Sequence[Group], config: GRPOConfig, *, step: int = 0
+    ) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
+        """The gradient of one step, read off plain gradient descent from the starting weights, and its log line."""
+        model = self.policy.backbone.model
+        model.load_state_dict(self.start)
+        learner = Learner(self.policy, self.optimiser(), FrameReader(self.source, self.policy), config)
+        learnt = learner.step(groups, step)
+        return {name: self.start[name] - weight for name, weight in model.state_dict().items()}, learnt
+
+    def optimiser(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD([p for p in self.policy.backbone.model.parameters() if p.requires_grad], lr=1.0)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    folder: Path = tmp_path_factory.mktemp("table")
+    policy = wide_nano(folder / "nano")
+    policy.backbone.vision.requires_grad_(False)
+    asked = question(clip(folder / "clip.mp4"))
+    with FrameSource() as source:
+        episodes = [spoken(policy, source, asked, texts, f"episode-{n}") for n, texts in enumerate(SCRIPTS)]
+        yield Table(policy, source, asked, episodes, {k: v.clone() for k, v in policy.backbone.model.state_dict().items()})
+
+
+def require_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    largest = max(change.abs().max().item() for change in one.values())
+    assert largest > 1e-3
+    for name, change in one.items():
+        assert torch.allclose(change, other[name], atol=1e-4 * largest), name
+
+
+@pytest.mark.parametrize("clip_range", [math.inf, 0.2], ids=["clips off", "on policy"])
+def test_the_gradient_is_that_of_reinforce_with_the_groups_mean_as_baseline(clip_range, table):
+    config = GRPOConfig(optimiser=SMALL, clip_low=clip_range, clip_high=clip_range)
+    ours, learnt = table.moved([table.group()], config)
+    model, policy = table.policy.backbone.model, table.policy
+    model.load_state_dict(table.start)
+    batch = collate([episode.tokens for episode in table.episodes], policy)
+    features = FrameReader(table.source, policy).features(batch.frames)
+    advantage = torch.tensor(RIGHT) - sum(RIGHT) / len(RIGHT)
+    loss = -(advantage[batch.rows_S] * sampled_logprobs(policy, batch, features)).mean()
+    loss.backward()
+    expected = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
+    require_equal({name: ours[name] for name in expected}, expected)
+    model.zero_grad(set_to_none=True)
+    assert learnt["loss"] == pytest.approx(-advantage[batch.rows_S].mean().item(), abs=1e-4)
+    assert learnt["mismatch"] < 1e-4
+    assert learnt["clipped"] == 0
+
+
+@pytest.mark.parametrize("aggregation", list(Aggregation))
+def test_cutting_the_batch_into_small_forwards_changes_no_gradient(aggregation, table):
+    silent = table.episodes[0].tokens.model_copy(update={"sampled": (False,) * len(table.episodes[0].tokens.ids)})
+    overflown = table.episodes[0].model_copy(update={"tokens": silent, "stop": StopReason.CONTEXT_OVERFLOW, "id": "overflown"})
+    group = table.group()
+    groups = [group, Group([*group.episodes[:2], overflown], [*group.rewards[2:4], group.rewards[0]])]
+    whole, *cut = (
+        table.moved(groups, GRPOConfig(optimiser=SMALL, aggregation=aggregation, rows_per_forward=rows)) for rows in (64, 1, 3)
+    )
+    for gradient, learnt in cut:
+        require_equal(whole[0], gradient)
+        assert learnt["loss"] == pytest.approx(whole[1]["loss"], abs=1e-5)
+        assert learnt["tokens"] == whole[1]["tokens"]
+
+
+def test_only_what_the_policy_said_carries_loss(table):
+    kept: list[torch.Tensor] = []
+
+    def keep(_module: torch.nn.Module, _inputs: object, out: object) -> None:
+        out.last_hidden_state.retain_grad()
+        kept.append(out.last_hidden_state)
+
+    handle = table.policy.backbone.model.model.language_model.register_forward_hook(keep)
+    table.moved([table.group()], GRPOConfig(optimiser=SMALL))
+    handle.remove()
+    (hidden,) = kept
+    by_length = sorted(table.episodes, key=lambda episode: len(episode.tokens.ids))
+    for row, episode in enumerate(by_length):
+        told = (hidden.grad[row].abs().sum(-1) > 0).tolist()
+        before_own = [*episode.tokens.sampled[1:], False]
+        assert told == before_own + [False] * (len(told) - len(before_own)), episode.id
+
+
+def test_a_group_of_equals_moves_no_weight(table):
+    gradient, learnt = table.moved([table.group([1.0] * 5)], GRPOConfig(optimiser=SMALL))
+    assert all(change.abs().max() == 0 for change in gradient.values())
+    assert learnt["grad_norm"] == 0
+
+
+def test_shifting_every_reward_changes_no_gradient(table):
+    shifted = [value + 0.5 for value in RIGHT]
+    config = GRPOConfig(optimiser=SMALL)
+    require_equal(table.moved([table.group()], config)[0], table.moved([table.group(shifted)], config)[0])
+
+
+def test_the_kl_penalty_pulls_back_towards_the_policy_at_the_start(table):
+    config = GRPOConfig(optimiser=SMALL.model_copy(update={"lr": 0.1}), updates_per_step=8, clip_low=100, clip_high=100)
+    free, held = (table.moved([table.group()], config.model_copy(update={"kl_coefficient": k}))[0] for k in (0.0, 1.0))
+    size = [sum(change.square().sum().item() for change in moved.values()) for moved in (free, held)]
+    assert 0 < size[1] < size[0]
+
+
+def test_further_updates_on_the_same_rollouts_run_into_the_clips(table):
+    config = GRPOConfig(optimiser=OptimiserConfig(lr=0.5, warmup_steps=1), updates_per_step=4)
+    assert table.moved([table.group()], config)[1]["clipped"] > 0
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_names_the_samples_and_moves_no_weight(value, table):
+    handle = raise_logits(table.policy, [30], by=value)
+    with pytest.raises(TrainingError, match=r"step 7: the loss is nan on samples .*episode-4.* No weight was changed"):
+        table.moved([table.group()], GRPOConfig(optimiser=SMALL), step=7)
+    handle.remove()
+    now = table.policy.backbone.model.state_dict()
+    assert all(torch.equal(weight, table.start[name]) for name, weight in now.items())
+
+
+def test_a_gradient_that_is_not_finite_names_the_samples_and_moves_no_weight(table):
+    handle = table.policy.backbone.model.lm_head.weight.register_hook(lambda gradient: gradient * math.inf)
+    with pytest.raises(TrainingError, match=r"step 7: a gradient is (nan|inf) on samples episode-0.* No weight was changed"):
+        table.moved([table.group()], GRPOConfig(optimiser=SMALL), step=7)
+    handle.remove()
+    table.policy.backbone.model.zero_grad(set_to_none=True)
+    now = table.policy.backbone.model.state_dict()
+    assert all(torch.equal(weight, table.start[name]) for name, weight in now.items())
+
+
+def test_a_group_teaches_only_if_some_answers_were_better_than_others(table):
+    right, wrong, explored = table.episodes[1], table.episodes[3], table.episodes[2]
+    assert score([right, wrong], GatedReward()).teaches
+    phantom = score([wrong, explored], GatedReward())
+    assert (phantom.teaches, phantom.differs) == (False, True)
+    flat = score([wrong, wrong], GatedReward())
+    assert (flat.teaches, flat.differs) == (False, False)
+
+
+def test_a_group_of_which_nobody_could_be_scored_teaches_nothing(table):
+    lost = table.episodes[0].model_copy(update={"stop": StopReason.VIDEO_ERROR})
+    group = score([lost, lost], GatedReward())
+    assert (group.episodes, group.teaches, group.differs) == ([], False, False)
+
+
+class ByOneToken(GatedReward):
+    """Nobody is right; the total differs by what was said."""
+
+    def score(self, episode: Episode) -> Reward:
+        assert episode.tokens is not None
+        total = sum(episode.tokens.ids) % 7 / 100
+        return Reward(total=total, accuracy=0.0, tool=total, format_penalty=0.0, well_formed=True)
+
+
+@pytest.mark.parametrize("by_accuracy", [True, False])
+def test_phantom_groups_are_counted_and_dropped_only_if_filtered_by_accuracy(by_accuracy, table, tmp_path):
+    table.policy.backbone.model.load_state_dict(table.start)
+    config = GRPOConfig(
+        steps=1, questions_per_step=2, group_size=3, max_reply_tokens=4, filter_by_accuracy=by_accuracy, optimiser=SMALL
+    )
+    with Run.open(tmp_path / "run", None) as run:
+        reinforce(
+            table.policy,
+            [table.asked],
+            table.source,
+            config,
+            run,
+            limits=LIMITS,
+            reward=ByOneToken(),
+            origin=Path(table.policy.name),
+            seed=0,
+        )
+    (line,) = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    assert '"groups_flat":1.0' in line.replace(" ", "")
+    assert '"groups_phantom":1.0' in line.replace(" ", "")
+    assert ("grad_norm" in line) is not by_accuracy
+
+
+def test_a_question_whose_video_is_broken_is_left_out_and_the_step_goes_on(table, tmp_path):
+    broken = table.asked.model_copy(update={"id": "broken", "video": str(tmp_path / "absent.mp4")})
+    config = GRPOConfig(steps=1, questions_per_step=2, group_size=2, max_reply_tokens=4)
+    with Run.open(tmp_path / "run", None) as run:
+        reinforce(
+            table.policy,
+            [table.asked, broken],
+            table.source,
+            config,
+            run,
+            limits=LIMITS,
+            reward=GatedReward(),
+            origin=Path(table.policy.name),
+            seed=0,
+        )
+    assert '"episodes":2.0' in (tmp_path / "run/metrics.jsonl").read_text().replace(" ", "")
