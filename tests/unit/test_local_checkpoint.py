@@ -105,17 +105,17 @@ def test_weights_of_another_shape_are_refused(copy):
         load_policy(str(copy))
 
 
-@pytest.mark.parametrize("model_type", ["llama", "qwen2_vl", "qwen2_5_vl_text"])
+@pytest.mark.parametrize("model_type", ["llama", "qwen2_vl", "qwen2_5_vl_text", "no_such_model"])
 def test_a_model_of_another_family_is_refused_by_name(model_type, copy):
     (copy / "config.json").write_text(json.dumps({"model_type": model_type}))
     with pytest.raises(PolicyError, match=f"'{model_type}' model; this package runs qwen2_5_vl and qwen3_vl"):
         load_policy(str(copy))
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"model_type": "no_such_model"}', "{}"])
+@pytest.mark.parametrize("content", ["", "{", "[1]", "null"])
 def test_a_broken_configuration_is_refused(content, copy):
     (copy / "config.json").write_text(content)
-    with pytest.raises(PolicyError, match=r"no readable config\.json"):
+    with pytest.raises(PolicyError, match=r"config\.json is not readable JSON"):
         load_policy(str(copy))
 
 
@@ -124,7 +124,7 @@ def test_code_in_a_checkpoint_is_never_run(copy, tmp_path):
     (copy / "evil.py").write_text(f"open({str(witness)!r}, 'w')\n")
     custom = {"model_type": "evil", "auto_map": {"AutoConfig": "evil.EvilConfig"}}
     (copy / "config.json").write_text(json.dumps(custom))
-    with pytest.raises(PolicyError, match=r"no readable config\.json"):
+    with pytest.raises(PolicyError, match="is a 'evil' model"):
         load_policy(str(copy))
     assert not witness.exists()
 

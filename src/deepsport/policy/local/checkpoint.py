@@ -95,13 +95,14 @@ def _folder(model: str) -> Path:
 
 
 def _load_weights(folder: Path) -> Any:
+    kind = str(_read_json(folder / "config.json").get("model_type"))
+    family = FAMILIES.get(kind)
+    if family is None:  # asked of the file itself: transformers would offer to run the code of a family it does not know
+        raise PolicyError(f"{folder} is a {kind!r} model; this package runs {' and '.join(FAMILIES)}")
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
         raise PolicyError(f"{folder} holds no readable config.json: {error}") from error
-    family = FAMILIES.get(config.model_type)
-    if family is None:
-        raise PolicyError(f"{folder} is a {config.model_type!r} model; this package runs {' and '.join(FAMILIES)}")
     on_gpu = torch.cuda.is_available()
     try:
         network, found = family.from_pretrained(
@@ -127,6 +128,7 @@ def batch_frames(network: Any) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise PolicyError(f"{path} is not readable JSON: {error}") from error
+    return content
