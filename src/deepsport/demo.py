@@ -59,9 +59,9 @@ class DemoConfig(Config):
     """Name what a single frame shows."""
     reading: SFTConfig = SFTConfig(steps=200, batch_size=16, train_vision=False, optimiser=NANO_OPTIMISER)
     """Name what each of 8 frames shows, in turn; answer about an event among them."""
-    sft: SFTConfig = SFTConfig(steps=200, batch_size=16, train_vision=False, optimiser=NANO_OPTIMISER)
+    sft: SFTConfig = SFTConfig(steps=120, batch_size=16, train_vision=False, optimiser=NANO_OPTIMISER)
     """Say what the teacher said in whole episodes."""
-    rl: GRPOConfig = GRPOConfig(steps=40, max_reply_tokens=128)
+    rl: GRPOConfig = GRPOConfig(steps=60, max_reply_tokens=128)
     limits: Limits = Limits(style=PromptStyle.BRIEF, max_turns=4)
 
 
@@ -161,6 +161,7 @@ class Demo:
             for question in questions
             for truth in (train.truths[question.video],)
             for indices in glimpses(truth, 4, rng, each=GLIMPSE)[1::2]
+            if any(truth.event_at(index) for index in indices)
         ]
         return look_episodes(looks, self.source, policy.chat)
 

@@ -20,8 +20,11 @@ def images(*indices: int) -> list[Image]:
     return [Image(Frame(video="m.mp4", index=i, time_s=i * 1001 / 30000), np.zeros((4, 4, 3), np.uint8)) for i in indices]
 
 
+ASKED = Question(id="q", video="m.mp4", text="Who scored?")
+
+
 def opened(style: PromptStyle, *, with_tool: bool = True, sport: str | None = "ice_hockey") -> list[Message]:
-    asked = Question(id="q", video="m.mp4", text="Who scored?", sport=sport)
+    asked = ASKED.model_copy(update={"sport": sport})
     return opening(asked, VIDEO, images(0, 150, 299), style=style, with_tool=with_tool, frames_per_call=6, max_turns=4)
 
 
@@ -39,23 +42,20 @@ def test_every_image_follows_its_index_and_its_time() -> None:
     expected = ["frame 0 (0.00s):", "frame 150 (5.00s):", "frame 299 (9.98s):"]
     assert labels(user) == expected
     assert [part.frame.index for part in user.parts if isinstance(part, Image)] == [0, 150, 299]
-    assert labels(tool_result(images(0, 150, 299), style=FULL, turns_left=3)) == expected
+    assert labels(tool_result(ASKED, images(0, 150, 299), style=FULL, turns_left=3)) == expected
 
 
 def test_no_image_makes_no_label() -> None:
     assert labelled([]) == []
 
 
-@pytest.mark.parametrize("style", PromptStyle)
 @pytest.mark.parametrize(
     ("sport", "head"),
     [("ice_hockey", "Video: ice hockey, 300 frames, 10.01 s.\n"), (None, "Video: 300 frames, 10.01 s.\n")],
     ids=["sport known", "sport unknown"],
 )
-def test_the_opening_is_the_rules_then_the_video_its_frames_and_last_the_question(
-    style: PromptStyle, sport: str | None, head: str
-) -> None:
-    system, user = opened(style, sport=sport)
+def test_the_full_opening_is_the_rules_then_the_video_its_frames_and_last_the_question(sport: str | None, head: str) -> None:
+    system, user = opened(FULL, sport=sport)
     assert (system.role, user.role) == ("system", "user")
     assert not any(isinstance(part, Image) for part in system.parts)
     assert (user.parts[0], user.parts[-1]) == (head, "Question: Who scored?")
@@ -74,9 +74,11 @@ def test_the_full_rules_name_the_frames_of_a_call_and_the_turns() -> None:
     assert "4 turns" in rules
 
 
-def test_the_brief_rules_only_say_whether_there_is_a_tool() -> None:
-    assert text_of(opened(BRIEF)[0]) == f"tool: {TOOL_NAME}"
-    assert text_of(opened(BRIEF, with_tool=False)[0]) == "tool: none"
+@pytest.mark.parametrize("with_tool", [True, False])
+def test_the_brief_opening_is_one_message_whose_last_line_says_whether_there_is_a_tool(with_tool: bool) -> None:
+    (user,) = opened(BRIEF, with_tool=with_tool, sport="ice_hockey")
+    assert (user.role, user.parts[0]) == ("user", "Video: ice hockey, 300 frames, 10.01 s.\n")
+    assert text_of(user).splitlines()[-2:] == ["Question: Who scored?", f"tool: {TOOL_NAME}" if with_tool else "tool: none"]
 
 
 @pytest.mark.parametrize("style", PromptStyle)
@@ -93,9 +95,9 @@ def test_the_full_rules_without_a_tool_show_only_an_answer() -> None:
 
 @pytest.mark.parametrize("turns_left", [1, 2, 3])
 def test_before_the_last_turn_and_only_then_the_full_style_asks_for_the_answer(turns_left: int) -> None:
-    hurry = "This is your last turn: answer now."
+    hurry = "\nThis is your last turn: answer now."
     for message in (
-        tool_result(images(3), style=FULL, turns_left=turns_left),
+        tool_result(ASKED, images(3), style=FULL, turns_left=turns_left),
         refusal("Refused.", style=FULL, turns_left=turns_left),
     ):
         assert (message.parts[-1] == hurry) is (turns_left == 1)
@@ -103,8 +105,14 @@ def test_before_the_last_turn_and_only_then_the_full_style_asks_for_the_answer(t
 
 def test_the_brief_style_never_hurries() -> None:
     assert refusal("Refused.", style=BRIEF, turns_left=1).parts == ("Refused.",)
-    assert "last turn" not in text_of(tool_result(images(3), style=BRIEF, turns_left=1))
+    assert "last turn" not in text_of(tool_result(ASKED, images(3), style=BRIEF, turns_left=1))
 
 
 def test_a_refusal_is_told_word_for_word() -> None:
     assert refusal("Refused: frames 0 to 9 only.", style=FULL, turns_left=3) == Message("user", ("Refused: frames 0 to 9 only.",))
+
+
+@pytest.mark.parametrize("style", PromptStyle)
+def test_the_question_is_said_again_behind_the_frames_of_a_call(style: PromptStyle) -> None:
+    message = tool_result(ASKED, images(3, 4), style=style, turns_left=3)
+    assert message.parts[-1] == "Question: Who scored?"

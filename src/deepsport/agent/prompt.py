@@ -30,16 +30,18 @@ def opening(
     frames_per_call: int,
     max_turns: int,
 ) -> list[Message]:
-    """The system message and the first user message."""
+    """The first messages; the brief style's one line of rules stands last, where it is read best."""
     sport = f"{question.sport.replace('_', ' ')}, " if question.sport else ""
     head = f"Video: {sport}{video.n_frames} frames, {video.duration_s:.2f} s.\n"
     parts = (head, *labelled(images), f"Question: {question.text}")
-    return [Message("system", (_rules(style, with_tool, frames_per_call, max_turns),)), Message("user", parts)]
+    if style is PromptStyle.BRIEF:
+        return [Message("user", (*parts, f"\ntool: {TOOL_NAME if with_tool else 'none'}"))]
+    return [Message("system", (_rules(with_tool, frames_per_call, max_turns),)), Message("user", parts)]
 
 
-def tool_result(images: Sequence[Image], *, style: PromptStyle, turns_left: int) -> Message:
-    """The user message that brings the frames of a call."""
-    return Message("user", (*labelled(images), *_hurry(style, turns_left)))
+def tool_result(question: Question, images: Sequence[Image], *, style: PromptStyle, turns_left: int) -> Message:
+    """The user message that brings the frames of a call, and the question again: by now it stands far back."""
+    return Message("user", (*labelled(images), f"Question: {question.text}", *_hurry(style, turns_left)))
 
 
 def refusal(reason: str, *, style: PromptStyle, turns_left: int) -> Message:
@@ -56,12 +58,10 @@ def labelled(images: Iterable[Image]) -> list[Part]:
 
 
 def _hurry(style: PromptStyle, turns_left: int) -> list[Part]:
-    return ["This is your last turn: answer now."] if style is PromptStyle.FULL and turns_left == 1 else []
+    return ["\nThis is your last turn: answer now."] if style is PromptStyle.FULL and turns_left == 1 else []
 
 
-def _rules(style: PromptStyle, with_tool: bool, frames_per_call: int, max_turns: int) -> str:
-    if style is PromptStyle.BRIEF:
-        return f"tool: {TOOL_NAME}" if with_tool else "tool: none"
+def _rules(with_tool: bool, frames_per_call: int, max_turns: int) -> str:
     call, answer = write_call("what you see and what you need to see", 40, 55), write_answer("what you saw", "the answer")
     look = "You answer questions about a sports video. You are shown a few frames, spread evenly over the whole video. "
     close = "An answer to a question with options is one of the options, word for word; otherwise it is short."

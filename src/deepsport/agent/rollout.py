@@ -143,7 +143,7 @@ class _Play:
             return [refusal(indices.reason, style=self.limits.style, turns_left=self.turns_left)]
         images = await self._look(indices)
         self._add(_shown(turn, call, _frames(images)))
-        return [tool_result(images, style=self.limits.style, turns_left=self.turns_left)]
+        return [tool_result(self.question, images, style=self.limits.style, turns_left=self.turns_left)]
 
     async def _look(self, indices: Sequence[int]) -> list[Image]:
         video = self.question.video
