@@ -177,7 +177,7 @@ def test_half_a_surrogate_pair_in_a_reply_does_not_keep_the_episode_from_being_w
 
 def test_the_brief_style_is_handed_to_every_message(stage: Stage) -> None:
     told = stage.play(FIRST, ANSWER, limits=Limits(max_turns=2, style=PromptStyle.BRIEF)).told
-    assert told[0].parts == ("tool: choose_frames",)
+    assert str(told[0].parts[-1]).endswith("tool: choose_frames")
     assert "last turn" not in str(told[-1].parts[-1])
 
 

@@ -69,7 +69,7 @@ class FrameReader:
         self._source = source
         self._policy = policy
         self._trained = any(parameter.requires_grad for parameter in policy.backbone.vision.parameters())
-        self._embedded: dict[tuple[str, int], Tensor] = {}
+        self._embedded: OrderedDict[tuple[str, int], Tensor] = OrderedDict()
         self._max_frames = max_frames
         self._kept: OrderedDict[tuple[str, int], Pixels] = OrderedDict()
 
@@ -90,6 +90,8 @@ class FrameReader:
             features = self._policy.backbone.features([preprocessor.patchify(pixels) for pixels in resized], grids)
         if not self._trained:
             self._embedded.update(zip(keys, features, strict=True))
+            while len(self._embedded) > max(self._max_frames, len(keys)):
+                self._embedded.popitem(last=False)
         return features
 
     def _read(self, keys: Sequence[tuple[str, int]]) -> None:

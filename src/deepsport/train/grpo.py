@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from deepsport.agent.rollout import Limits, run_episode
@@ -36,16 +37,16 @@ from deepsport.video.source import FrameSource
 class GRPOConfig(Config):
     """One run of reinforcement learning."""
 
-    steps: int = 60
-    questions_per_step: int = 8
+    steps: int = Field(default=60, ge=1)
+    questions_per_step: int = Field(default=8, ge=1)
     """P."""
-    group_size: int = 8
+    group_size: int = Field(default=8, ge=1)
     """G, episodes per question."""
-    temperature: float = 1.0
-    max_reply_tokens: int = 64
-    updates_per_step: int = 1
+    temperature: float = Field(default=1.0, gt=0)
+    max_reply_tokens: int = Field(default=128, ge=1)
+    updates_per_step: int = Field(default=1, ge=1)
     """Optimiser steps on each batch of rollouts."""
-    rows_per_forward: int = 16
+    rows_per_forward: int = Field(default=16, ge=1)
     """Episodes in one forward pass; bounds memory."""
     divide_by_std: bool = False
     """Divide advantages by the group's standard deviation (original GRPO)."""
@@ -59,7 +60,7 @@ class GRPOConfig(Config):
     train_vision: bool = False
     """Also train the vision tower; frozen, a frame is embedded once for the whole run."""
     optimiser: OptimiserConfig = OptimiserConfig(lr=2e-4)
-    checkpoint_every: int = 20
+    checkpoint_every: int = Field(default=20, ge=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from deepsport.policy.local.checkpoint import load_policy, origin_of, save_polic
 from deepsport.policy.local.policy import LocalPolicy, Recorded
 from deepsport.policy.scripted import Scripted
 from deepsport.progress import track
-from deepsport.records import Episode
+from deepsport.records import Episode, StopReason
 from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
 from deepsport.train.grpo import GRPOConfig, reinforce
@@ -54,8 +54,11 @@ def run_sft(folder: Path, recipe: SFTRecipe, *, fresh: bool = False) -> Path:
     with Run.open(folder, recipe, fresh=fresh) as run, FrameSource() as source:
         if not run.done("sft"):
             policy, origin = load_policy(recipe.model), origin_of(recipe.model)
-            taught = play_back(load_episodes(Path(recipe.episodes)), policy, source, recipe.limits)
-            with run.stage("sft"):
+            recorded = load_episodes(Path(recipe.episodes))
+            finished = [episode for episode in recorded if episode.stop is StopReason.ANSWERED]  # the others teach faults
+            taught = play_back(finished, policy, source, recipe.limits)
+            with run.stage("sft") as facts:
+                facts |= {"episodes": len(taught), "left_out": len(recorded) - len(taught)}
                 fit(policy, taught, source, recipe.sft, run, stage="sft", origin=origin, seed=recipe.seed)
                 save_policy(policy, run.path("policy"), origin)
         return run.path("policy")

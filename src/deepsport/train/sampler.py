@@ -4,11 +4,15 @@ import random
 from collections.abc import Sequence
 from typing import TypeVar
 
+from deepsport.errors import TrainingError
+
 T = TypeVar("T")
 
 
 def draw(samples: Sequence[T], n: int, step: int, seed: int) -> list[T]:
-    """The `n` samples of a step: epochs of independent shuffles, cut into steps without a gap."""
+    """The `n` samples of a step: epochs of independent shuffles, cut into steps without a gap. Raises TrainingError on none."""
+    if not samples:
+        raise TrainingError("there is nothing to train on: the set of samples is empty")
     drawn: list[T] = []
     for position in range(step * n, (step + 1) * n):
         epoch, place = divmod(position, len(samples))

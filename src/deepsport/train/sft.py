@@ -9,6 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import Field
+
 from deepsport.config import Config
 from deepsport.policy.local.policy import LocalPolicy
 from deepsport.progress import track
@@ -24,13 +26,13 @@ from deepsport.video.source import FrameSource
 class SFTConfig(Config):
     """One stage of supervised fine-tuning."""
 
-    steps: int = 200
-    batch_size: int = 16
+    steps: int = Field(default=200, ge=1)
+    batch_size: int = Field(default=16, ge=1)
     """Episodes per step."""
     train_vision: bool = True
     """Also train the vision tower; frozen, a frame is embedded once for the whole run."""
     optimiser: OptimiserConfig = OptimiserConfig()
-    checkpoint_every: int = 100
+    checkpoint_every: int = Field(default=100, ge=1)
     """Steps between checkpoints."""
 
 

@@ -14,12 +14,15 @@ from typing import Any, cast
 import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, Qwen2_5_VLForConditionalGeneration, Qwen3VLForConditionalGeneration
+from transformers.utils import logging as transformers_logging
 
 from deepsport.errors import PolicyError
 from deepsport.policy.local.backbone import FRAME_ATTENTION, Backbone
 from deepsport.policy.local.chat import Chat
 from deepsport.policy.local.policy import LocalPolicy
 from deepsport.policy.local.preprocess import Preprocessor
+
+transformers_logging.disable_progress_bar()  # progress is ours to show
 
 FAMILIES: dict[str, Any] = {
     "qwen2_5_vl": Qwen2_5_VLForConditionalGeneration,
