@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TORCH := $(shell grep '^torch==' requirements.lock)
 
-.PHONY: install demo figures pictures test format lint types layers tests chromium lock clean
+.PHONY: install demo figures nano pictures test format lint types layers tests chromium lock clean
 
 install: .venv/.installed  ## .venv with the locked versions, made again only when they change
 
@@ -24,6 +24,10 @@ demo: install  ## renders clips, trains, measures; FRESH=1 starts over, otherwis
 
 figures: install  ## puts the figures of runs/demo/report.json into the README
 	$(BIN)/python docs/fill.py runs/demo/report.json README.md
+
+nano: install  ## ships the policy that runs/demo has trained in the package
+	mkdir -p src/deepsport/policy/nano
+	cp runs/demo/policies/sft_rl/*.json runs/demo/policies/sft_rl/*.safetensors src/deepsport/policy/nano/
 
 pictures: install  ## docs/arena.png
 	$(BIN)/python -c 'from deepsport.arena.gallery import poster; poster().save("docs/arena.png")'

@@ -81,13 +81,8 @@ def run_demo(folder: Path, config: DemoConfig, *, fresh: bool = False) -> Report
         heldout = demo.render("heldout", config.heldout_clips, config.seed + HELDOUT_SEED)
         policy = demo.begin(train)
         taught = demo.teach(train, policy)
-        policy = demo.imitate("perception", config.perception, policy, lambda: demo.frames_named(train, policy, each=1))
-        policy = demo.imitate(
-            "reading",
-            config.reading,
-            policy,
-            lambda: demo.frames_named(train, policy, each=GLIMPSE) + demo.events_asked(train, policy),
-        )
+        policy = demo.imitate("perception", config.perception, policy, lambda: demo.looks(train, policy, each=1))
+        policy = demo.imitate("reading", config.reading, policy, lambda: demo.looks(train, policy, each=GLIMPSE))
         policy = demo.imitate("sft", config.sft, policy, lambda: taught)
         systems = {
             "no_tool": demo.measure("no_tool", heldout, policy, with_tool=False),
@@ -143,27 +138,23 @@ class Demo:
                 "teacher_no_tool", without, teacher, with_tool=False
             )
 
-    def frames_named(self, train: ArenaSet, policy: LocalPolicy, *, each: int) -> list[Episode]:
-        """Perception samples: frames of the training clips, `each` at a time, with what they show."""
+    def looks(self, train: ArenaSet, policy: LocalPolicy, *, each: int) -> list[Episode]:
+        """Perception samples of `each` frames: half are to be described, half come with a question about the event they show."""
         n, rng = self.config.looks_per_clip, random.Random(self.config.seed)
-        looks = [
+        described = [
             describe_frames(video, {index: describe(truth, index) for index in indices})
             for video, truth in train.truths.items()
             for indices in glimpses(truth, n, rng, each=each)
         ]
-        return look_episodes(looks, self.source, policy.chat)
-
-    def events_asked(self, train: ArenaSet, policy: LocalPolicy) -> list[Episode]:
-        """Perception samples: frames around an event with a question about it, and what the teacher says to them."""
-        rng, questions = random.Random(self.config.seed), [question for question in train.questions if not question.easy]
-        looks = [
+        asked = [
             Look(question.video, indices, f"Question: {question.text}", answer_at_sight(question, truth, indices))
-            for question in questions
+            for question in train.questions
+            if not question.easy
             for truth in (train.truths[question.video],)
-            for indices in glimpses(truth, 4, rng, each=GLIMPSE)[1::2]
+            for indices in glimpses(truth, 2 * n // 3, rng, each=each)[1::2]  # three questions a clip, every second glimpse
             if any(truth.event_at(index) for index in indices)
         ]
-        return look_episodes(looks, self.source, policy.chat)
+        return look_episodes(described + asked, self.source, policy.chat)
 
     def imitate(
         self, stage: str, config: SFTConfig, policy: LocalPolicy, episodes: Callable[[], Sequence[Episode]]

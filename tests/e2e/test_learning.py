@@ -25,8 +25,8 @@ def test_after_a_minute_of_perception_a_fresh_nano_names_the_sport_of_unseen_cli
         demo = Demo(run, config, source)
         train, heldout = demo.render("train", config.train_clips, 0), demo.render("heldout", config.heldout_clips, 7)
         policy = demo.begin(train)
-        policy = demo.imitate("perception", config.perception, policy, lambda: demo.frames_named(train, policy, each=1))
-        unseen = demo.frames_named(heldout, policy, each=1)[::2]
+        policy = demo.imitate("perception", config.perception, policy, lambda: demo.looks(train, policy, each=1))
+        unseen = [look for look in demo.looks(heldout, policy, each=1) if look.question.text == ASK]
         right = asyncio.run(_share_right(policy, unseen, source))
     assert right >= 0.6, f"named the sport of {right:.0%} of unseen frames; chance is 25 %"
 
