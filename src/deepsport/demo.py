@@ -55,9 +55,9 @@ class DemoConfig(Config):
     no_tool_share: float = 0.15
     """Share of the questions that the teacher also answers without the tool, so that the policy knows what to do then."""
     nano: NanoConfig = NanoConfig()
-    perception: SFTConfig = SFTConfig(steps=180, batch_size=64, optimiser=NANO_OPTIMISER)
+    perception: SFTConfig = SFTConfig(steps=220, batch_size=64, optimiser=NANO_OPTIMISER)
     """Name what a single frame shows."""
-    reading: SFTConfig = SFTConfig(steps=200, batch_size=16, train_vision=False, optimiser=NANO_OPTIMISER)
+    reading: SFTConfig = SFTConfig(steps=120, batch_size=16, train_vision=False, optimiser=NANO_OPTIMISER)
     """Name what each of 8 frames shows, in turn; answer about an event among them."""
     sft: SFTConfig = SFTConfig(steps=120, batch_size=16, train_vision=False, optimiser=NANO_OPTIMISER)
     """Say what the teacher said in whole episodes."""

@@ -95,7 +95,7 @@ def test_thoughts_are_short_and_speak_of_frames_that_were_shown(arena: Path) -> 
             words = turn.thought.replace(",", " ").replace(".", " ").replace(":", " ").split()
             assert len(words) <= 6 * len(shown) + 6
             named = [int(words[place + 1]) for place, word in enumerate(words) if word == "frame"]
-            assert named
+            assert named or turn.thought == "event not seen."
             assert set(named) <= shown
 
 

@@ -93,12 +93,14 @@ class OracleSession:
 
     def _zoom_or_guess(self, question: Question, sights: Sequence[Sight], news: bool) -> str:
         before, after = _change(sights)
-        thought = " ".join(f"frame {sight.index}: {say_score(sight)}." for sight in self._latest if sight.index <= after.index)
         if self._may_look and news and after.index - before.index > 1:
+            thought = " ".join(
+                f"frame {sight.index}: {say_score(sight)}." for sight in self._latest if sight.index <= after.index
+            )
             return write_call(thought, before.index, after.index)
         assert isinstance(question.gold, Choice)
         guess = random.Random(f"{question.id}/{self._seed}").choice(question.gold.options)
-        return write_answer(f"{thought} event not seen.", guess)
+        return write_answer("event not seen.", guess)
 
 
 def answer_at_sight(question: Question, truth: ClipTruth, indices: Sequence[int]) -> str:
