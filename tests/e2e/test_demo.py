@@ -73,3 +73,7 @@ def test_a_finished_demo_is_reused_and_says_the_same(finished: Path) -> None:
 def test_another_configuration_is_refused_with_the_difference(finished: Path) -> None:
     with pytest.raises(RunError, match=r"rl\.steps"):
         run_demo(finished, load(DemoConfig, None, [*TINY, "rl.steps=3"]))
+
+
+def test_the_recipe_in_the_repository_is_the_default() -> None:
+    assert load(DemoConfig, Path(__file__).parents[2] / "recipes/demo.toml") == DemoConfig()
