@@ -55,13 +55,13 @@ class DemoConfig(Config):
     no_tool_share: float = 0.15
     """Share of the questions that the teacher also answers without the tool, so that the policy knows what to do then."""
     nano: NanoConfig = NanoConfig()
-    perception: SFTConfig = SFTConfig(steps=220, batch_size=64, optimiser=NANO_OPTIMISER)
+    perception: SFTConfig = SFTConfig(steps=320, batch_size=64, optimiser=NANO_OPTIMISER)
     """Name what a single frame shows."""
     reading: SFTConfig = SFTConfig(steps=120, batch_size=16, train_vision=False, optimiser=NANO_OPTIMISER)
     """Name what each of 8 frames shows, in turn; answer about an event among them."""
-    sft: SFTConfig = SFTConfig(steps=120, batch_size=16, train_vision=False, optimiser=NANO_OPTIMISER)
+    sft: SFTConfig = SFTConfig(steps=100, batch_size=16, train_vision=False, optimiser=NANO_OPTIMISER)
     """Say what the teacher said in whole episodes."""
-    rl: GRPOConfig = GRPOConfig(steps=60, max_reply_tokens=128)
+    rl: GRPOConfig = GRPOConfig(steps=50, max_reply_tokens=128, optimiser=OptimiserConfig(lr=1.5e-4))
     limits: Limits = Limits(style=PromptStyle.BRIEF, max_turns=4)
 
 
