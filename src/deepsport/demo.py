@@ -6,7 +6,7 @@ its last episode. The held-out clips come from another seed and are never traine
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,9 @@ from deepsport.arena.generate import load_truths, make_set
 from deepsport.arena.oracle import Oracle, answer_at_sight
 from deepsport.arena.perception import GLIMPSE, describe, glimpses
 from deepsport.arena.truth import ClipTruth
-from deepsport.bench.curves import read_curves
 from deepsport.bench.evaluate import evaluate
-from deepsport.bench.measure import compare
 from deepsport.bench.report import Report
-from deepsport.bench.report_html import report_page
+from deepsport.bench.suite import write_report
 from deepsport.config import Config
 from deepsport.policy.base import Policy, Sampling
 from deepsport.policy.local.checkpoint import load_policy, save_policy
@@ -90,7 +88,7 @@ def run_demo(folder: Path, config: DemoConfig, *, fresh: bool = False) -> Report
         }
         policy = demo.reinforce(train, policy)
         systems["sft_rl"] = demo.measure("sft_rl", heldout, policy)
-        return demo.conclude(systems)
+        return write_report(run, systems, source, seed=config.seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,19 +186,6 @@ class Demo:
         """Greedy episodes over the held-out questions."""
         with self.run.stage(f"measure_{name}"):
             return self._ask(name, heldout.questions, policy, with_tool=with_tool)
-
-    def conclude(self, systems: Mapping[str, Sequence[Episode]]) -> Report:
-        """`report.json`: every figure, and each system against the one before it; `report.html`: the same to look at."""
-        report = compare(
-            systems,
-            GatedReward(),
-            seed=self.config.seed,
-            seconds_per_stage=self.run.seconds_per_stage(),
-            versions=self.run.versions,
-        )
-        self.run.write("report.json", report.model_dump_json(indent=1))
-        self.run.write("report.html", report_page(report, read_curves(self.run), systems, self.source))
-        return report
 
     def _ask(self, name: str, questions: Sequence[Question], policy: Policy, *, with_tool: bool = True) -> list[Episode]:
         sampling = Sampling(temperature=0.0, max_tokens=self.config.rl.max_reply_tokens)

@@ -1,6 +1,7 @@
 """One system on one question set: episodes, figures, page. Resumed by running it again."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deepsport.agent.prompt import PromptStyle
@@ -14,6 +15,7 @@ from deepsport.bench.tasks import load_questions
 from deepsport.config import Config
 from deepsport.policy.base import Policy, Sampling
 from deepsport.progress import track
+from deepsport.records import Episode
 from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
 from deepsport.video.source import FrameSource
@@ -56,10 +58,12 @@ def run_bench(
                     on_episode=lambda _: tick(),
                 )
             )
-        systems = {config.system: episodes}
-        report = compare(
-            systems, GatedReward(), seed=config.seed, seconds_per_stage=run.seconds_per_stage(), versions=run.versions
-        )
-        run.write("report.json", report.model_dump_json(indent=1))
-        run.write("report.html", report_page(report, read_curves(run), systems, source))
-        return report
+        return write_report(run, {config.system: episodes}, source, seed=config.seed)
+
+
+def write_report(run: Run, systems: Mapping[str, Sequence[Episode]], source: FrameSource, *, seed: int) -> Report:
+    """`report.json`: every figure, and each system against the one before it; `report.html`: the same to look at."""
+    report = compare(systems, GatedReward(), seed=seed, seconds_per_stage=run.seconds_per_stage(), versions=run.versions)
+    run.write("report.json", report.model_dump_json(indent=1))
+    run.write("report.html", report_page(report, read_curves(run), systems, source))
+    return report

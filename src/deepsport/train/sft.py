@@ -1,6 +1,6 @@
 """Supervised fine-tuning: the policy learns to say what the teacher said. Only the teacher's own words carry loss.
 
-One loop for both parts of the curriculum: perception (single frames, named) and episodes (whole trajectories).
+One loop for both parts of the curriculum: perception (frames, named and asked about) and episodes (whole trajectories).
 """
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (torch, transformers and safetensors are only partly typed)
