@@ -27,7 +27,8 @@ from deepsport.policy.local.nano import NanoConfig, make_nano
 from deepsport.policy.local.policy import LocalPolicy, Recorded
 from deepsport.policy.scripted import Scripted
 from deepsport.records import Choice, Episode, Frame, Question, TokenRecord
-from deepsport.train.batch import FrameReader, collate, sampled_logprobs
+from deepsport.train.batch import collate, sampled_logprobs
+from deepsport.train.frames import FrameReader
 from deepsport.video.source import FrameSource
 from video_files import Recipe, write
 

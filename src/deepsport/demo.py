@@ -5,16 +5,18 @@ its last episode. The held-out clips come from another seed and are never traine
 """
 
 import asyncio
+import functools
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepsport.agent.grammar import write_call
 from deepsport.agent.prompt import PromptStyle
 from deepsport.agent.rollout import Limits
 from deepsport.arena.generate import load_truths, make_set
 from deepsport.arena.oracle import Oracle, answer_at_sight
-from deepsport.arena.perception import GLIMPSE, describe, glimpses
+from deepsport.arena.perception import describe, glimpses
 from deepsport.arena.truth import ClipTruth
 from deepsport.bench.evaluate import evaluate
 from deepsport.bench.report import Report
@@ -38,7 +40,13 @@ HELDOUT_SEED = 1_000_003
 """Added to the seed for the held-out set, so that the two sets have no clip in common."""
 
 
-NANO_OPTIMISER = OptimiserConfig(lr=1e-3)
+READING = (2, 4, 8)
+"""Frames to be told apart in the parts of the reading stage. From one frame straight to eight, an index is not found for long."""
+
+_CALL_HEAD = write_call("", 0, 0).partition("<tool_call>")[2].partition("0")[0]
+"""What stands in every call before its first number."""
+
+NANO_OPTIMISER = OptimiserConfig(lr=1e-3, schedule="cosine")
 """A model of 1.5 M parameters takes a rate that would break a large one."""
 
 
@@ -53,11 +61,11 @@ class DemoConfig(Config):
     no_tool_share: float = 0.15
     """Share of the questions that the teacher also answers without the tool, so that the policy knows what to do then."""
     nano: NanoConfig = NanoConfig()
-    perception: SFTConfig = SFTConfig(steps=320, batch_size=64, optimiser=NANO_OPTIMISER)
+    perception: SFTConfig = SFTConfig(steps=200, batch_size=64, optimiser=NANO_OPTIMISER)
     """Name what a single frame shows."""
-    reading: SFTConfig = SFTConfig(steps=120, batch_size=16, train_vision=False, optimiser=NANO_OPTIMISER)
-    """Name what each of 8 frames shows, in turn; answer about an event among them."""
-    sft: SFTConfig = SFTConfig(steps=100, batch_size=16, train_vision=False, optimiser=NANO_OPTIMISER)
+    reading: SFTConfig = SFTConfig(steps=100, batch_size=12, train_vision=False, optimiser=OptimiserConfig(lr=1e-3))
+    """Name what each of several frames shows, in turn, and answer about an event among them; with fewer frames, more samples."""
+    sft: SFTConfig = SFTConfig(steps=150, batch_size=16, train_vision=False, optimiser=NANO_OPTIMISER)
     """Say what the teacher said in whole episodes."""
     rl: GRPOConfig = GRPOConfig(steps=50, max_reply_tokens=128, optimiser=OptimiserConfig(lr=1.5e-4))
     limits: Limits = Limits(style=PromptStyle.BRIEF, max_turns=4)
@@ -80,7 +88,9 @@ def run_demo(folder: Path, config: DemoConfig, *, fresh: bool = False) -> Report
         policy = demo.begin(train)
         taught = demo.teach(train, policy)
         policy = demo.imitate("perception", config.perception, policy, lambda: demo.looks(train, policy, each=1))
-        policy = demo.imitate("reading", config.reading, policy, lambda: demo.looks(train, policy, each=GLIMPSE))
+        for each in READING:
+            reading = config.reading.model_copy(update={"batch_size": config.reading.batch_size * READING[-1] // each})
+            policy = demo.imitate(f"reading_{each}", reading, policy, functools.partial(demo.looks, train, policy, each=each))
         policy = demo.imitate("sft", config.sft, policy, lambda: taught)
         systems = {
             "no_tool": demo.measure("no_tool", heldout, policy, with_tool=False),
@@ -120,7 +130,7 @@ class Demo:
         """An untrained nano whose tokenizer knows the texts it will meet."""
         if not self.run.done("begin"):
             with self.run.stage("begin"):
-                make_nano(self._origin, _texts(train), self.config.nano, seed=self.config.seed)
+                make_nano(self._origin, _texts(train), self.config.nano, phrases=[_CALL_HEAD], seed=self.config.seed)
                 policy = load_policy(str(self._origin))
                 policy.brief = policy.arena_only = True
                 save_policy(policy, self._origin, self._origin)
@@ -145,12 +155,11 @@ class Demo:
             for indices in glimpses(truth, n, rng, each=each)
         ]
         asked = [
-            Look(question.video, indices, f"Question: {question.text}", answer_at_sight(question, truth, indices))
+            Look(question.video, indices, f"Question: {question.text}", reply)
             for question in train.questions
-            if not question.easy
             for truth in (train.truths[question.video],)
-            for indices in glimpses(truth, 2 * n // 3, rng, each=each)[1::2]  # three questions a clip, every second glimpse
-            if any(truth.event_at(index) for index in indices)
+            for indices in glimpses(truth, 2 * n // 3, rng, each=each)
+            if (reply := answer_at_sight(question, truth, indices))
         ]
         return look_episodes(described + asked, self.source, policy.chat)
 
@@ -213,9 +222,11 @@ class Demo:
 
 def _texts(train: ArenaSet) -> list[str]:
     """What the tokenizer is trained on: the words of questions, captions, prompts and thoughts."""
+    longest = max(truth.n_frames for truth in train.truths.values())
+    numbers = [f"frame {index}" for index in range(longest)] * 50
     captions = [f"frame {i}: {describe(truth, i)}." for truth in train.truths.values() for i in range(0, truth.n_frames, 4)]
     prompts = [f"Video: {q.sport}, 97 frames, 3.88 s.\nframe 12 (0.48s):\nQuestion: {q.text}" for q in train.questions]
-    calls = ['{"action":"choose_frames","frame_range":[40,52]}', "tool: choose_frames", "tool: none", ASK, " event not seen."]
+    calls = ["[40,52]}", "tool: choose_frames", "tool: none", ASK, " event not seen."]
     answers = [
         f"{opening}{option}"
         for q in train.questions
@@ -223,4 +234,4 @@ def _texts(train: ArenaSet) -> list[str]:
         for option in q.gold.options
         for opening in ("", " ")
     ]
-    return captions + prompts + answers + calls * 50 + ["system\n", "user\n", "assistant\n"] * 50
+    return numbers + captions + prompts + answers + calls * 50 + ["system\n", "user\n", "assistant\n"] * 50

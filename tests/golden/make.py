@@ -20,7 +20,8 @@ from deepsport.policy.local.checkpoint import load_policy  # noqa: E402
 from deepsport.records import Episode  # noqa: E402
 from deepsport.reward.gated import GatedReward  # noqa: E402
 from deepsport.run import Run  # noqa: E402
-from deepsport.train.batch import FrameReader, collate, sampled_logprobs  # noqa: E402
+from deepsport.train.batch import collate, sampled_logprobs  # noqa: E402
+from deepsport.train.frames import FrameReader  # noqa: E402
 from deepsport.train.grpo import GRPOConfig, Learner, score  # noqa: E402
 from deepsport.train.objective import advantages  # noqa: E402
 from deepsport.train.optimiser import OptimiserConfig, make_optimiser  # noqa: E402

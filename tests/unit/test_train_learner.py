@@ -14,7 +14,8 @@ from deepsport.policy.local.policy import LocalPolicy
 from deepsport.records import Episode, Question, Reward, StopReason
 from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
-from deepsport.train.batch import FrameReader, collate, sampled_logprobs
+from deepsport.train.batch import collate, sampled_logprobs
+from deepsport.train.frames import FrameReader
 from deepsport.train.grpo import Group, GRPOConfig, Learner, reinforce, score
 from deepsport.train.objective import Aggregation, kl_penalty
 from deepsport.train.optimiser import OptimiserConfig
@@ -122,11 +123,11 @@ def test_only_what_the_policy_said_carries_loss(table):
     handle = table.policy.backbone.model.model.language_model.register_forward_hook(keep)
     table.moved([table.group()], GRPOConfig(optimiser=SMALL))
     handle.remove()
-    (hidden,) = kept
-    by_length = sorted(table.episodes, key=lambda episode: len(episode.tokens.ids))
-    for row, episode in enumerate(by_length):
-        told = (hidden.grad[row].abs().sum(-1) > 0).tolist()
-        before_own = [*episode.tokens.sampled[1:], False]
+    opening, rows = kept
+    assert opening.grad is None
+    for row, episode in enumerate(table.episodes):
+        told = (rows.grad[row].abs().sum(-1) > 0).tolist()
+        before_own = [*episode.tokens.sampled[opening.shape[1] + 1 :], False]
         assert told == before_own + [False] * (len(told) - len(before_own)), episode.id
 
 

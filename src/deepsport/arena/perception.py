@@ -10,9 +10,6 @@ from deepsport.arena.sports import SPORTS
 from deepsport.arena.truth import ClipTruth, Event
 from deepsport.video.sample import uniform, window
 
-GLIMPSE = 8
-"""Frames looked at together."""
-
 
 @dataclass(frozen=True, slots=True)
 class Sight:

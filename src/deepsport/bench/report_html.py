@@ -22,7 +22,9 @@ from deepsport.video.source import FrameSource
 
 STAGE_NAMES = {
     "perception": "Perception: one frame",
-    "reading": "Perception: eight frames",
+    "reading_2": "Perception: two frames",
+    "reading_4": "Perception: four frames",
+    "reading_8": "Perception: eight frames",
     "sft": "Supervised fine-tuning",
     "rl": "Reinforcement learning",
 }

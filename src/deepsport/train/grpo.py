@@ -26,7 +26,8 @@ from deepsport.records import Episode, Question, Reward
 from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
 from deepsport.train import checkpoint
-from deepsport.train.batch import Batch, FrameReader, collate, sampled_logprobs
+from deepsport.train.batch import Batch, collate_groups, sampled_logprobs
+from deepsport.train.frames import FrameReader
 from deepsport.train.objective import Aggregation, advantages, clipped_loss, has_spread, is_clipped, kl_penalty, token_weights
 from deepsport.train.optimiser import OptimiserConfig, make_optimiser, require_finite, update
 from deepsport.train.sampler import draw
@@ -161,8 +162,9 @@ class Learner:
         episodes = [episode for group in groups for episode in group.episodes]
         rewards_by_group = [torch.tensor([[reward.total for reward in group.rewards]]) for group in groups]
         advantages_B = torch.cat([advantages(r, divide_by_std=config.divide_by_std)[0] for r in rewards_by_group])
+        group_of = [number for number, group in enumerate(groups) for _ in group.episodes]
         speaking = [row for row, episode in enumerate(episodes) if _n_sampled(episode)]
-        parts = self._collate(episodes, speaking)
+        parts = self._collate(episodes, group_of, speaking)
         references = [self._reference_logprobs(batch) for batch, _ in parts]
         n_tokens = sum(len(batch.rows_S) for batch, _ in parts)
         old_logprobs: list[Tensor] = []  # the trainer's own: the sampler's differ in the last bits with what shared its batch
@@ -196,14 +198,16 @@ class Learner:
             self._policy.features.forget()
         return stats | {"tokens": float(n_tokens)}
 
-    def _collate(self, episodes: Sequence[Episode], rows: Sequence[int]) -> list[tuple[Batch, list[int]]]:
+    def _collate(
+        self, episodes: Sequence[Episode], group_of: Sequence[int], rows: Sequence[int]
+    ) -> list[tuple[Batch, list[int]]]:
         """Micro-batches of the given episodes, of like length, each with the rows it came from."""
-        order = sorted(rows, key=lambda row: len(_ids(episodes[row])))
-        size = self._config.rows_per_forward
+        size, order = self._config.rows_per_forward, sorted(rows, key=lambda row: len(_ids(episodes[row])))
         cuts = [order[start : start + size] for start in range(0, len(order), size)]
-        records = [[episodes[row].tokens for row in rows] for rows in cuts]
+        records = [[episodes[row].tokens for row in cut] for cut in cuts]
         return [
-            (collate([r for r in part if r is not None], self._policy), rows) for part, rows in zip(records, cuts, strict=True)
+            (collate_groups([r for r in part if r is not None], [group_of[row] for row in cut], self._policy), cut)
+            for part, cut in zip(records, cuts, strict=True)
         ]
 
     def _weights(self, batch: Batch, n_tokens: int, n_episodes: int) -> Tensor:
@@ -232,6 +236,7 @@ def _differ(values: Sequence[float]) -> bool:
 def _n_sampled(episode: Episode) -> int:
     """How many tokens the policy itself spoke; none if the opening already overflowed its context."""
     return sum(episode.tokens.sampled) if episode.tokens else 0
+
 
 
 def _ids(episode: Episode) -> tuple[int, ...]:

@@ -7,8 +7,10 @@ names, has nothing to reason from. Each sample is an ordinary Episode of one tur
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from deepsport.agent.prompt import labelled
-from deepsport.policy.base import Image, Message
+from deepsport.policy.base import Image, Message, Pixels
 from deepsport.policy.local.chat import Chat, TokenLog
 from deepsport.records import Episode, Frame, Question, StopReason, Turn
 from deepsport.video.source import FrameSource
@@ -33,15 +35,21 @@ def describe_frames(video: str, captions: Mapping[int, str]) -> Look:
 
 
 def look_episodes(looks: Iterable[Look], source: FrameSource, chat: Chat) -> list[Episode]:
-    """One-turn episodes in which the teacher replies."""
-    return [_episode(look, source, chat) for look in looks]
+    """One-turn episodes in which the teacher replies. Tokens need no more of a frame than its size, so none is decoded but one."""
+    blanks: dict[str, Pixels] = {}
+    episodes: list[Episode] = []
+    for look in looks:
+        if look.video not in blanks:
+            blanks[look.video] = np.broadcast_to(np.uint8(0), source.frames(look.video, [0])[0].shape)
+        episodes.append(_episode(look, source, chat, blanks[look.video]))
+    return episodes
 
 
-def _episode(look: Look, source: FrameSource, chat: Chat) -> Episode:
-    times_s, pixels = source.times(look.video, look.indices), source.frames(look.video, look.indices)
+def _episode(look: Look, source: FrameSource, chat: Chat, blank: Pixels) -> Episode:
+    times_s = source.times(look.video, look.indices)
     frames = [Frame(video=look.video, index=index, time_s=time_s) for index, time_s in zip(look.indices, times_s, strict=True)]
     log = TokenLog()
-    chat.add_messages(log, [Message("user", (*labelled(map(Image, frames, pixels)), look.ask))])
+    chat.add_messages(log, [Message("user", (*labelled(Image(frame, blank) for frame in frames), look.ask))])
     ids = chat.encode_reply(look.reply)
     log.add(ids, [0.0] * len(ids))
     name = f"{look.video}#{'-'.join(map(str, look.indices))}"

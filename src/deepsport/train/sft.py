@@ -17,7 +17,8 @@ from deepsport.progress import track
 from deepsport.records import Episode, TokenRecord
 from deepsport.run import Run
 from deepsport.train import checkpoint
-from deepsport.train.batch import FrameReader, collate, sampled_logprobs
+from deepsport.train.batch import collate, sampled_logprobs
+from deepsport.train.frames import FrameReader
 from deepsport.train.optimiser import OptimiserConfig, make_optimiser, require_finite, update
 from deepsport.train.sampler import draw
 from deepsport.video.source import FrameSource

@@ -61,6 +61,10 @@ class Backbone:
         stacked = torch.stack([out.pooler_output, *(getattr(out, "deepstack_features", None) or [])], dim=1)
         return list(stacked.split([down * across // self.merge_size**2 for down, across in grids_F]))
 
+    def n_visual(self, ids: Tensor) -> int:
+        """How many of the tokens are image placeholders."""
+        return int((ids == self._image_pad).sum())
+
     def hidden(
         self,
         ids_BL: Tensor,
@@ -78,7 +82,7 @@ class Backbone:
         visual = ids_BL == self._image_pad
         extra: dict[str, Any] = {}
         n_found = 0 if features is None else len(features)
-        if (n_placed := int(visual.sum())) != n_found:
+        if (n_placed := self.n_visual(ids_BL)) != n_found:
             raise TrainingError(
                 f"{n_placed} image placeholders but {n_found} frame embeddings: tokens and frames do not belong together"
             )

@@ -85,7 +85,7 @@ class _BatchCache:
     def _grow(self, n_columns: int) -> None:
         capacity = self.layers[0][0].shape[2]
         if n_columns > capacity:
-            extra = math.ceil((n_columns - capacity) / 64) * 64
+            extra = _roomy(n_columns) - capacity
             self.layers = [
                 (torch.nn.functional.pad(k, (0, 0, 0, extra)), torch.nn.functional.pad(v, (0, 0, 0, extra)))
                 for k, v in self.layers
@@ -94,7 +94,7 @@ class _BatchCache:
     def select(self, rows: Tensor) -> "_BatchCache":
         """The given rows, in order; a row may come more than once (a fork)."""
         lengths = self.lengths_B[rows]
-        used = int(lengths.max())
+        used = _roomy(int(lengths.max()))
         return _BatchCache([(k[rows, :, :used], v[rows, :, :used]) for k, v in self.layers], lengths)
 
     def join(self, other: "_BatchCache") -> "_BatchCache":
@@ -112,6 +112,11 @@ class _BatchCache:
         """A copy of one conversation's cache."""
         n = int(self.lengths_B[index])
         return [(k[index, :, :n].clone(), v[index, :, :n].clone()) for k, v in self.layers]
+
+
+def _roomy(n_columns: int) -> int:
+    """A capacity with room for some more columns, so that a cache is not copied for every token."""
+    return math.ceil((n_columns + 1) / 64) * 64
 
 
 class Engine:

@@ -1,8 +1,8 @@
 """nano: a Qwen2.5-VL-architecture model of about 1.5 M parameters that can be trained in the arena on two CPU cores.
 
 Everything but the size is the family's own: ChatML, M-RoPE, the vision tower with its merger, the checkpoint layout. The
-tokenizer is a byte-level BPE trained on the texts it will meet, so that frequent words are one token; digits stay single,
-as in Qwen.
+tokenizer is a byte-level BPE trained on the texts it will meet, so that frequent words are one token, and a frequent number too:
+to copy the index of a frame is then one step, where digits one by one, as in Qwen, are three that must all be right.
 """
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (torch, transformers and safetensors are only partly typed)
@@ -14,6 +14,7 @@ from typing import cast
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import nn
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from deepsport.config import Config
@@ -21,8 +22,8 @@ from deepsport.config import Config
 CONTROL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 VISION = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")
 TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<answer>", "</answer>")
-_PIECES = r"\p{N}| ?\p{L}+|[^\s\p{L}\p{N}]+|\s+"
-"""Digits one by one; a word with the space before it; runs of punctuation; white space."""
+_PIECES = r"\p{N}{1,3}| ?\p{L}+|[^\s\p{L}\p{N}]+|\s+"
+"""Up to three digits; a word with the space before it; runs of punctuation; white space."""
 
 
 class NanoConfig(Config):
@@ -41,13 +42,14 @@ class NanoConfig(Config):
     """Frames are shrunk to at most this area: 224x126 becomes 112x56, 8 tokens."""
 
 
-def make_nano(folder: Path, texts: Iterable[str], config: NanoConfig, *, seed: int) -> None:
-    """Writes an untrained nano with its tokenizer as a checkpoint folder."""
+def make_nano(folder: Path, texts: Iterable[str], config: NanoConfig, *, phrases: Iterable[str] = (), seed: int) -> None:
+    """Writes an untrained nano with its tokenizer as a checkpoint folder. Every phrase becomes a single token."""
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = train_tokenizer(texts, config.vocab_size)
+    tokenizer = train_tokenizer(texts, config.vocab_size, phrases)
     tokenizer.save(str(folder / "tokenizer.json"))
     torch.manual_seed(seed)
     model = Qwen2_5_VLForConditionalGeneration(_architecture(config, tokenizer))
+    _begin_as_identity(model)
     model.save_pretrained(folder)
     preprocessor = {
         "min_pixels": 3136,
@@ -62,8 +64,9 @@ def make_nano(folder: Path, texts: Iterable[str], config: NanoConfig, *, seed: i
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=2), encoding="utf-8")
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """A byte-level BPE with the family's control tokens; the grammar's tags are single tokens."""
+def train_tokenizer(texts: Iterable[str], vocab_size: int, phrases: Iterable[str]) -> Tokenizer:
+    """A byte-level BPE with the family's control tokens; the grammar's tags and the phrases are single tokens."""
+    fixed = [*TAGS, *phrases]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -74,14 +77,23 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     special = [AddedToken(token, special=True, normalized=False) for token in CONTROL + VISION]
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size - len(TAGS),
+        vocab_size=vocab_size - len(fixed),
         special_tokens=special,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in TAGS])
+    tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in fixed])
     return tokenizer
+
+
+def _begin_as_identity(model: nn.Module) -> None:
+    """No block adds anything yet: what writes into the residual stream starts at zero, so tokens reach the output unmixed.
+
+    With the family's own 0.02 everywhere, meant for widths of thousands, nano needs three times the steps."""
+    for name, weight in model.named_parameters():
+        if name.endswith(("o_proj.weight", "down_proj.weight", "attn.proj.weight")):
+            nn.init.zeros_(weight)
 
 
 def _architecture(config: NanoConfig, tokenizer: Tokenizer) -> Qwen2_5_VLConfig:
@@ -106,6 +118,7 @@ def _architecture(config: NanoConfig, tokenizer: Tokenizer) -> Qwen2_5_VLConfig:
             "eos_token_id": ids["<|im_end|>"],
             "pad_token_id": ids["<|endoftext|>"],
             "tie_word_embeddings": True,
+            "initializer_range": config.hidden_size**-0.5,
         },
         vision_config={
             "depth": config.vision_layers,
@@ -114,6 +127,7 @@ def _architecture(config: NanoConfig, tokenizer: Tokenizer) -> Qwen2_5_VLConfig:
             "num_heads": config.vision_heads,
             "out_hidden_size": config.hidden_size,
             "fullatt_block_indexes": list(range(config.vision_layers)),
+            "initializer_range": config.vision_hidden_size**-0.5,
         },
         image_token_id=ids["<|image_pad|>"],
         video_token_id=ids["<|video_pad|>"],
