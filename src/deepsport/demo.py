@@ -28,7 +28,7 @@ from deepsport.policy.local.nano import NanoConfig, make_nano
 from deepsport.policy.local.policy import LocalPolicy, Recorded
 from deepsport.progress import track
 from deepsport.records import Choice, Episode, Question
-from deepsport.reward.gated import GatedReward
+from deepsport.reward.gated import GatedReward, answer_accuracy
 from deepsport.run import Run
 from deepsport.train.grpo import GRPOConfig, reinforce
 from deepsport.train.optimiser import OptimiserConfig
@@ -36,9 +36,8 @@ from deepsport.train.perception import ASK, Look, describe_frames, look_episodes
 from deepsport.train.sft import SFTConfig, fit
 from deepsport.video.source import FrameSource
 
-HELDOUT_SEED = 1_000_003
-"""Added to the seed for the held-out set, so that the two sets have no clip in common."""
-
+PRACTICE_SEED, HELDOUT_SEED = 500_009, 1_000_003
+"""Added to the seed, so that the sets have no clip in common."""
 
 READING = (2, 4, 8)
 """Frames to be told apart in the parts of the reading stage. From one frame straight to eight, an index is not found for long."""
@@ -54,20 +53,33 @@ class DemoConfig(Config):
     """Everything that determines the demo's figures."""
 
     seed: int = 0
-    train_clips: int = 320
-    heldout_clips: int = 88
-    looks_per_clip: int = 12
+    train_clips: int = 480
+    practice_clips: int = 160
+    """Clips that only RL asks about. On those of SFT it would reinforce what the policy remembers of them, not what it sees."""
+    heldout_clips: int = 120
+    looks_per_clip: int = 8
     """Samples from every training clip in the perception and reading stages, half of them of the event."""
+    haste: float = 0.85
+    """Share of the rule questions that the teacher answers without a look; those it happens to get right are kept, as a filter on
+    the answer keeps them. SFT learns this habit; RL is to find out that it does not pay."""
     no_tool_share: float = 0.15
     """Share of the questions that the teacher also answers without the tool, so that the policy knows what to do then."""
     nano: NanoConfig = NanoConfig()
     perception: SFTConfig = SFTConfig(steps=200, batch_size=64, optimiser=NANO_OPTIMISER)
     """Name what a single frame shows."""
-    reading: SFTConfig = SFTConfig(steps=100, batch_size=12, train_vision=False, optimiser=OptimiserConfig(lr=1e-3))
+    reading: SFTConfig = SFTConfig(steps=90, batch_size=12, train_vision=False, optimiser=OptimiserConfig(lr=1e-3))
     """Name what each of several frames shows, in turn, and answer about an event among them; with fewer frames, more samples."""
-    sft: SFTConfig = SFTConfig(steps=150, batch_size=16, train_vision=False, optimiser=NANO_OPTIMISER)
+    sft: SFTConfig = SFTConfig(steps=200, batch_size=16, train_vision=False, optimiser=NANO_OPTIMISER)
     """Say what the teacher said in whole episodes."""
-    rl: GRPOConfig = GRPOConfig(steps=50, max_reply_tokens=128, optimiser=OptimiserConfig(lr=1.5e-4))
+    rl: GRPOConfig = GRPOConfig(
+        steps=24,
+        questions_per_step=16,
+        max_reply_tokens=96,
+        rows_per_forward=8,
+        kl_coefficient=0.1,
+        train_embeddings=False,
+        optimiser=OptimiserConfig(lr=1e-4, warmup_steps=5, schedule="cosine"),
+    )
     limits: Limits = Limits(style=PromptStyle.BRIEF, max_turns=4)
 
 
@@ -84,6 +96,7 @@ def run_demo(folder: Path, config: DemoConfig, *, fresh: bool = False) -> Report
     with Run.open(folder, config, fresh=fresh) as run, FrameSource(max_open=64) as source:
         demo = Demo(run, config, source)
         train = demo.render("train", config.train_clips, config.seed)
+        practice = demo.render("practice", config.practice_clips, config.seed + PRACTICE_SEED)
         heldout = demo.render("heldout", config.heldout_clips, config.seed + HELDOUT_SEED)
         policy = demo.begin(train)
         taught = demo.teach(train, policy)
@@ -96,7 +109,7 @@ def run_demo(folder: Path, config: DemoConfig, *, fresh: bool = False) -> Report
             "no_tool": demo.measure("no_tool", heldout, policy, with_tool=False),
             "sft": demo.measure("sft", heldout, policy),
         }
-        policy = demo.reinforce(train, policy)
+        policy = demo.reinforce(practice, policy)
         systems["sft_rl"] = demo.measure("sft_rl", heldout, policy)
         return write_report(run, systems, source, seed=config.seed)
 
@@ -137,14 +150,15 @@ class Demo:
         return load_policy(str(self._origin))
 
     def teach(self, train: ArenaSet, policy: LocalPolicy) -> list[Episode]:
-        """The oracle answers all training questions through the agent loop, and some of them without the tool."""
-        teacher = Recorded(Oracle(train.truths, train.questions), policy.chat)
+        """The oracle answers all training questions through the agent loop, of which the right answers are kept; and some of them
+        without the tool, where it can only guess."""
+        teacher = Recorded(Oracle(train.truths, train.questions, haste=self.config.haste), policy.chat)
         n_without = int(self.config.no_tool_share * len(train.questions))
         without = random.Random(self.config.seed).sample(train.questions, n_without)
         with self.run.stage("teach"):
-            return self._ask("teacher", train.questions, teacher) + self._ask(
-                "teacher_no_tool", without, teacher, with_tool=False
-            )
+            answered = self._ask("teacher", train.questions, teacher)
+            guessed = self._ask("teacher_no_tool", without, teacher, with_tool=False)
+        return [episode for episode in answered if answer_accuracy(episode) == 1] + guessed
 
     def looks(self, train: ArenaSet, policy: LocalPolicy, *, each: int) -> list[Episode]:
         """Perception samples of `each` frames: half are to be described, half come with a question about the event they show."""
@@ -173,13 +187,13 @@ class Demo:
                 save_policy(policy, self.run.path(f"policies/{stage}"), self._origin)
         return load_policy(str(self.run.path(f"policies/{stage}")))
 
-    def reinforce(self, train: ArenaSet, policy: LocalPolicy) -> LocalPolicy:
-        """Agentic GRPO on the training questions."""
+    def reinforce(self, practice: ArenaSet, policy: LocalPolicy) -> LocalPolicy:
+        """Agentic GRPO on questions about clips that SFT has not seen."""
         if not self.run.done("rl"):
             with self.run.stage("rl"):
                 reinforce(
                     policy,
-                    train.questions,
+                    practice.questions,
                     self.source,
                     self.config.rl,
                     self.run,

@@ -13,6 +13,7 @@ from deepsport.records import Episode, StopReason
 TINY = [
     "train_clips=4",
     "heldout_clips=4",
+    "practice_clips=4",
     "looks_per_clip=2",
     "perception.steps=2",
     "perception.batch_size=4",

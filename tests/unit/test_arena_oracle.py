@@ -1,6 +1,7 @@
 """The oracle in the real episode loop: right whenever it may look, at chance when it may not, and never out of the grammar."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,13 @@ from deepsport.records import Choice, Episode, Question, StopReason
 from deepsport.video.source import FrameSource
 
 
-def play(folder: Path, *, with_tool: bool = True, style: PromptStyle = PromptStyle.BRIEF, n_seeds: int = 1) -> list[Episode]:
+def play(
+    folder: Path, *, with_tool: bool = True, style: PromptStyle = PromptStyle.BRIEF, n_seeds: int = 1, haste: float = 0.0
+) -> list[Episode]:
     """Every question of a set, answered by the oracle."""
     questions = [Question.model_validate_json(line) for line in (folder / "questions.jsonl").read_text().splitlines()]
     placed = [question.model_copy(update={"video": str(folder / question.video)}) for question in questions]
-    oracle, source = Oracle(load_truths(folder), questions), FrameSource()
+    oracle, source = Oracle(load_truths(folder), questions, haste=haste), FrameSource()
 
     async def run() -> list[Episode]:
         return [
@@ -80,6 +83,17 @@ def test_without_the_tool_it_guesses_at_chance_and_still_answers_what_can_be_see
     assert all("event not seen" in episode.turns[-1].thought for episode in hidden)
 
 
+def test_in_haste_it_guesses_rule_questions_unseen_and_looks_in_all_others(arena: Path) -> None:
+    for haste in (1.0, 0.5):
+        episodes = [episode for episode in play(arena, haste=haste) if not episode.question.easy]
+        rules = [episode for episode in episodes if episode.question.id.endswith("ruling")]
+        assert all(episode.calls for episode in episodes if episode not in rules)
+        unseen = [episode for episode in rules if not episode.calls]
+        assert len(unseen) == len(rules) if haste == 1 else 0 < len(unseen) < len(rules)
+        assert 0 < sum(map(right, unseen)) < len(unseen)
+        assert all(right(episode) for episode in episodes if episode.calls)
+
+
 def test_an_event_that_the_first_look_misses_is_found_by_zooming_on(tmp_path: Path) -> None:
     make_set(tmp_path, n_clips=8, seed=22, dials=Dials(shortest=600, longest=700, event_shortest=1, event_longest=2))
     hidden = [episode for episode in play(tmp_path) if not episode.question.easy]
@@ -90,13 +104,13 @@ def test_an_event_that_the_first_look_misses_is_found_by_zooming_on(tmp_path: Pa
 
 def test_thoughts_are_short_and_speak_of_frames_that_were_shown(arena: Path) -> None:
     for episode in play(arena) + play(arena, with_tool=False):
-        shown = {frame.index for frame in episode.frames_seen}
-        for turn in episode.turns:
-            words = turn.thought.replace(",", " ").replace(".", " ").replace(":", " ").split()
-            assert len(words) <= 6 * len(shown) + 6
-            named = [int(words[place + 1]) for place, word in enumerate(words) if word == "frame"]
-            assert named or turn.thought == "event not seen."
-            assert set(named) <= shown
+        shown = [list(episode.first_frames), *(list(turn.frames) for turn in episode.turns)]
+        for turn, frames in zip(episode.turns, shown, strict=False):
+            walked = [int(number) for number in re.findall(r"\d+", re.split(": | shows", turn.thought)[0])]
+            assert walked or turn.thought == "event not seen."
+            indices = [frame.index for frame in frames]
+            assert walked == indices[: len(walked)] or walked == indices[-1:], turn.thought
+            assert len(turn.thought.split()) <= len(walked) + 8
 
 
 def test_a_clip_or_a_question_it_does_not_know_ends_as_a_policy_error(arena: Path) -> None:

@@ -245,3 +245,23 @@ def test_a_question_whose_video_is_broken_is_left_out_and_the_step_goes_on(table
             seed=0,
         )
     assert '"episodes":2.0' in (tmp_path / "run/metrics.jsonl").read_text().replace(" ", "")
+
+
+def test_embeddings_stay_as_they_are_where_rl_is_not_to_train_them(table, tmp_path):
+    policy = wide_nano(tmp_path / "nano")
+    before = policy.backbone.embeddings.weight.detach().clone()
+    config = GRPOConfig(steps=1, questions_per_step=1, group_size=2, max_reply_tokens=4, train_embeddings=False)
+    with Run.open(tmp_path / "run", None) as run:
+        reinforce(
+            policy,
+            [table.asked],
+            table.source,
+            config,
+            run,
+            limits=LIMITS,
+            reward=GatedReward(),
+            origin=tmp_path / "nano",
+            seed=0,
+        )
+    assert torch.equal(policy.backbone.embeddings.weight, before)
+    assert not policy.backbone.embeddings.weight.requires_grad

@@ -1,5 +1,7 @@
 """`deepsport demo`: the whole loop, small."""
 
+import resource
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -30,4 +32,11 @@ def demo(
 
         report = run_demo(folder, load(DemoConfig, recipe, overrides or ()), fresh=fresh)
         Console().print(render(report))
+        typer.echo(f"{_peak_memory_gb():.1f} GB of memory at most, in the process that trains.")
         typer.echo(f"{folder / 'report.html'} shows curves and episodes; {folder / 'report.json'} holds every figure.")
+
+
+def _peak_memory_gb() -> float:
+    """The most memory this process ever held; the system counts it in bytes on macOS and in KiB elsewhere."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**30 if sys.platform == "darwin" else 2**20)

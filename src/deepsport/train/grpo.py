@@ -60,6 +60,8 @@ class GRPOConfig(Config):
     """Weight of the KL penalty against the policy at the start; 0 leaves the reference out."""
     train_vision: bool = False
     """Also train the vision tower; frozen, a frame is embedded once for the whole run."""
+    train_embeddings: bool = True
+    """Also train the token embeddings. AdamW moves that of a token sampled once as far as a weight that every token trains."""
     optimiser: OptimiserConfig = OptimiserConfig(lr=2e-4)
     checkpoint_every: int = Field(default=20, ge=1)
 
@@ -96,6 +98,8 @@ def reinforce(
 ) -> None:
     """Trains in place, resuming from the newest checkpoint. Raises TrainingError before a bad step moves a weight."""
     policy.backbone.vision.requires_grad_(config.train_vision)
+    if not config.train_embeddings:
+        policy.backbone.embeddings.requires_grad_(False)
     optimiser = make_optimiser([p for p in policy.backbone.model.parameters() if p.requires_grad], config.optimiser)
     learner = Learner(policy, optimiser, FrameReader(source, policy), config)
     folder = run.path("checkpoints/rl")
@@ -236,7 +240,6 @@ def _differ(values: Sequence[float]) -> bool:
 def _n_sampled(episode: Episode) -> int:
     """How many tokens the policy itself spoke; none if the opening already overflowed its context."""
     return sum(episode.tokens.sampled) if episode.tokens else 0
-
 
 
 def _ids(episode: Episode) -> tuple[int, ...]:

@@ -35,7 +35,7 @@ def describe_frames(video: str, captions: Mapping[int, str]) -> Look:
 
 
 def look_episodes(looks: Iterable[Look], source: FrameSource, chat: Chat) -> list[Episode]:
-    """One-turn episodes in which the teacher replies. Tokens need no more of a frame than its size, so none is decoded but one."""
+    """One-turn episodes in which the teacher replies. Tokens need no more of a frame than its size: one is decoded."""
     blanks: dict[str, Pixels] = {}
     episodes: list[Episode] = []
     for look in looks:

@@ -53,6 +53,11 @@ class Backbone:
         """The vision tower with its merger."""
         return self._visual
 
+    @property
+    def embeddings(self) -> nn.Module:
+        """The token embeddings; where they are tied, the output layer too."""
+        return self._language.embed_tokens
+
     def features(self, patches_F: Sequence[Patches], grids_F: Sequence[tuple[int, int]]) -> list[Tensor]:
         """Embeddings of F frames, each [n_tokens, K, D]. The tower runs once over all of them."""
         pixels = torch.from_numpy(np.concatenate(patches_F)).to(self.device, self._visual.dtype)
