@@ -25,9 +25,9 @@ demo: install  ## renders clips, trains, measures; FRESH=1 starts over, otherwis
 figures: install  ## puts the figures of runs/demo/report.json into the README
 	$(BIN)/python docs/fill.py runs/demo/report.json README.md
 
-nano: install  ## ships the better policy of runs/demo, the one after SFT, in the package
+nano: install  ## ships the policy of runs/demo in the package
 	mkdir -p src/deepsport/policy/nano
-	cp runs/demo/policies/sft/*.json runs/demo/policies/sft/*.safetensors src/deepsport/policy/nano/
+	cp runs/demo/policies/sft_rl/*.json runs/demo/policies/sft_rl/*.safetensors src/deepsport/policy/nano/
 
 pictures: install  ## docs/arena.png
 	$(BIN)/python -c 'from deepsport.arena.gallery import poster; poster().save("docs/arena.png")'

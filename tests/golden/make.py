@@ -17,6 +17,7 @@ import torch  # noqa: E402
 
 from deepsport.agent.grammar import write_answer, write_call  # noqa: E402
 from deepsport.policy.local.checkpoint import load_policy  # noqa: E402
+from deepsport.policy.local.policy import LocalPolicy  # noqa: E402
 from deepsport.records import Episode  # noqa: E402
 from deepsport.reward.gated import GatedReward  # noqa: E402
 from deepsport.run import Run  # noqa: E402
@@ -27,7 +28,7 @@ from deepsport.train.objective import advantages  # noqa: E402
 from deepsport.train.optimiser import OptimiserConfig, make_optimiser  # noqa: E402
 from deepsport.train.sft import SFTConfig, fit  # noqa: E402
 from deepsport.video.source import FrameSource  # noqa: E402
-from tiny_models import ANSWER, CALL, clip, nano_folder, question, spoken  # noqa: E402
+from tiny_models import ANSWER, CALL, clip, nano_folder, question, spoken, widen  # noqa: E402
 
 SCRIPTS = [
     [CALL, ANSWER],
@@ -43,7 +44,7 @@ def losses(folder: Path) -> dict[str, list[float]]:
     """All curves, computed afresh in an empty folder."""
     origin, asked = nano_folder(folder / "nano"), question(clip(folder / "clip.mp4"))
     with FrameSource() as source:
-        policy = load_policy(str(origin))
+        policy = _wide(origin)
         episodes = [spoken(policy, source, asked, texts, f"episode-{n}") for n, texts in enumerate(SCRIPTS)]
         with Run.open(folder / "run", None) as run:
             fit(policy, episodes, source, SFT, run, stage="sft", origin=origin, seed=0)
@@ -52,10 +53,17 @@ def losses(folder: Path) -> dict[str, list[float]]:
         return {"sft": sft, **_rl_curves(origin, episodes, source)}
 
 
+def _wide(origin: Path) -> LocalPolicy:
+    """Weights that are all at work: where a fresh block still adds nothing, AdamW makes whole steps of rounding errors."""
+    policy = load_policy(str(origin))
+    widen(policy.backbone.model, seed=0)
+    return policy
+
+
 def _rl_curves(origin: Path, episodes: list[Episode], source: FrameSource) -> dict[str, list[float]]:
     """On fixed words the loss that GRPO reports is the same at every step, since each step starts with a ratio of 1. What
     moves is the gradient and the REINFORCE loss -mean(A log p), so these are kept."""
-    policy = load_policy(str(origin))
+    policy = _wide(origin)
     policy.backbone.vision.requires_grad_(False)
     optimiser = make_optimiser([p for p in policy.backbone.model.parameters() if p.requires_grad], RL.optimiser)
     frames, group = FrameReader(source, policy), score(episodes, GatedReward())

@@ -14,7 +14,7 @@ NUMBERS = " ".join(map(str, range(64)))
 
 
 def test_tags_phrases_and_frequent_numbers_are_one_token_each(tmp_path: Path) -> None:
-    make_nano(tmp_path, [NUMBERS] * 9 + TEXTS, SIZE, phrases=[PHRASE], seed=0)
+    make_nano(tmp_path, [NUMBERS] * 99 + TEXTS, SIZE, phrases=[PHRASE], seed=0)
     tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     for text in (PHRASE, *TAGS, *map(str, range(64))):
         assert len(tokenizer.encode(text).ids) == 1, text

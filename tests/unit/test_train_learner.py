@@ -125,7 +125,8 @@ def test_only_what_the_policy_said_carries_loss(table):
     handle.remove()
     opening, rows = kept
     assert opening.grad is None
-    for row, episode in enumerate(table.episodes):
+    by_length = sorted(table.episodes, key=lambda episode: len(episode.tokens.ids))
+    for row, episode in enumerate(by_length):
         told = (rows.grad[row].abs().sum(-1) > 0).tolist()
         before_own = [*episode.tokens.sampled[opening.shape[1] + 1 :], False]
         assert told == before_own + [False] * (len(told) - len(before_own)), episode.id
