@@ -44,7 +44,7 @@ def losses(folder: Path) -> dict[str, list[float]]:
     """All curves, computed afresh in an empty folder."""
     origin, asked = nano_folder(folder / "nano"), question(clip(folder / "clip.mp4"))
     with FrameSource() as source:
-        policy = _wide(origin)
+        policy = _even(origin)
         episodes = [spoken(policy, source, asked, texts, f"episode-{n}") for n, texts in enumerate(SCRIPTS)]
         with Run.open(folder / "run", None) as run:
             fit(policy, episodes, source, SFT, run, stage="sft", origin=origin, seed=0)
@@ -53,17 +53,21 @@ def losses(folder: Path) -> dict[str, list[float]]:
         return {"sft": sft, **_rl_curves(origin, episodes, source)}
 
 
-def _wide(origin: Path) -> LocalPolicy:
-    """Weights that are all at work: where a fresh block still adds nothing, AdamW makes whole steps of rounding errors."""
+def _even(origin: Path) -> LocalPolicy:
+    """Small weights that are all at work: where a fresh block still adds nothing, AdamW makes whole steps of rounding errors."""
     policy = load_policy(str(origin))
     widen(policy.backbone.model, seed=0)
+    with torch.no_grad():
+        for weight in policy.backbone.model.parameters():
+            if weight.ndim > 1:
+                weight.mul_(0.2)
     return policy
 
 
 def _rl_curves(origin: Path, episodes: list[Episode], source: FrameSource) -> dict[str, list[float]]:
     """On fixed words the loss that GRPO reports is the same at every step, since each step starts with a ratio of 1. What
     moves is the gradient and the REINFORCE loss -mean(A log p), so these are kept."""
-    policy = _wide(origin)
+    policy = _even(origin)
     policy.backbone.vision.requires_grad_(False)
     optimiser = make_optimiser([p for p in policy.backbone.model.parameters() if p.requires_grad], RL.optimiser)
     frames, group = FrameReader(source, policy), score(episodes, GatedReward())
