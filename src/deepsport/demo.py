@@ -58,7 +58,7 @@ class DemoConfig(Config):
     """Clips that only RL asks about. On those of SFT it would reinforce what the policy remembers of them, not what it sees."""
     heldout_clips: int = 120
     looks_per_clip: int = 8
-    """Samples from every training clip in the perception and reading stages, half of them of the event."""
+    """Samples to describe from every training clip in the perception and reading stages, half of them around the event."""
     haste: float = 0.85
     """Share of the rule questions that the teacher answers without a look; those it happens to get right are kept, as a filter on
     the answer keeps them. SFT learns this habit; RL is to find out that it does not pay."""
@@ -161,7 +161,7 @@ class Demo:
         return [episode for episode in answered if answer_accuracy(episode) == 1] + guessed
 
     def looks(self, train: ArenaSet, policy: LocalPolicy, *, each: int) -> list[Episode]:
-        """Perception samples of `each` frames: half are to be described, half come with a question about the event they show."""
+        """Perception samples of `each` frames: some are to be described, some come with a question that they answer."""
         n, rng = self.config.looks_per_clip, random.Random(self.config.seed)
         described = [
             describe_frames(video, {index: describe(truth, index) for index in indices})

@@ -37,7 +37,7 @@ SCRIPTS = [
     [write_answer("no idea", "header")],
 ]
 SFT = SFTConfig(steps=20, batch_size=2, checkpoint_every=20, optimiser=OptimiserConfig(lr=2e-3, warmup_steps=5))
-RL = GRPOConfig(steps=20, updates_per_step=2, optimiser=OptimiserConfig(lr=5e-4, warmup_steps=5))
+RL = GRPOConfig(steps=20, updates_per_step=2, optimiser=OptimiserConfig(lr=3e-4, warmup_steps=5))
 
 
 def losses(folder: Path) -> dict[str, list[float]]:

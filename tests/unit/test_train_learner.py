@@ -206,24 +206,21 @@ class ByOneToken(GatedReward):
         return Reward(total=total, accuracy=0.0, tool=total, format_penalty=0.0, well_formed=True)
 
 
+def practise(
+    policy: LocalPolicy, questions: Sequence[Question], reward: GatedReward, table: Table, config: GRPOConfig, folder: Path
+) -> None:
+    """A run of RL in `folder`."""
+    with Run.open(folder / "run", None) as run:
+        reinforce(policy, questions, table.source, config, run, limits=LIMITS, reward=reward, origin=Path(policy.name), seed=0)
+
+
 @pytest.mark.parametrize("by_accuracy", [True, False])
 def test_phantom_groups_are_counted_and_dropped_only_if_filtered_by_accuracy(by_accuracy, table, tmp_path):
     table.policy.backbone.model.load_state_dict(table.start)
     config = GRPOConfig(
         steps=1, questions_per_step=2, group_size=3, max_reply_tokens=4, filter_by_accuracy=by_accuracy, optimiser=SMALL
     )
-    with Run.open(tmp_path / "run", None) as run:
-        reinforce(
-            table.policy,
-            [table.asked],
-            table.source,
-            config,
-            run,
-            limits=LIMITS,
-            reward=ByOneToken(),
-            origin=Path(table.policy.name),
-            seed=0,
-        )
+    practise(table.policy, [table.asked], ByOneToken(), table, config, tmp_path)
     (line,) = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
     assert '"groups_flat":1.0' in line.replace(" ", "")
     assert '"groups_phantom":1.0' in line.replace(" ", "")
@@ -233,36 +230,18 @@ def test_phantom_groups_are_counted_and_dropped_only_if_filtered_by_accuracy(by_
 def test_a_question_whose_video_is_broken_is_left_out_and_the_step_goes_on(table, tmp_path):
     broken = table.asked.model_copy(update={"id": "broken", "video": str(tmp_path / "absent.mp4")})
     config = GRPOConfig(steps=1, questions_per_step=2, group_size=2, max_reply_tokens=4)
-    with Run.open(tmp_path / "run", None) as run:
-        reinforce(
-            table.policy,
-            [table.asked, broken],
-            table.source,
-            config,
-            run,
-            limits=LIMITS,
-            reward=GatedReward(),
-            origin=Path(table.policy.name),
-            seed=0,
-        )
+    practise(table.policy, [table.asked, broken], GatedReward(), table, config, tmp_path)
     assert '"episodes":2.0' in (tmp_path / "run/metrics.jsonl").read_text().replace(" ", "")
 
 
-def test_embeddings_stay_as_they_are_where_rl_is_not_to_train_them(table, tmp_path):
+def test_embeddings_stay_as_they_are_where_rl_is_not_to_train_them_and_the_rest_moves(table, tmp_path):
     policy = wide_nano(tmp_path / "nano")
-    before = policy.backbone.embeddings.weight.detach().clone()
-    config = GRPOConfig(steps=1, questions_per_step=1, group_size=2, max_reply_tokens=4, train_embeddings=False)
-    with Run.open(tmp_path / "run", None) as run:
-        reinforce(
-            policy,
-            [table.asked],
-            table.source,
-            config,
-            run,
-            limits=LIMITS,
-            reward=GatedReward(),
-            origin=tmp_path / "nano",
-            seed=0,
-        )
-    assert torch.equal(policy.backbone.embeddings.weight, before)
-    assert not policy.backbone.embeddings.weight.requires_grad
+    before = {name: weight.clone() for name, weight in policy.backbone.model.state_dict().items()}
+    config = GRPOConfig(
+        steps=1, questions_per_step=1, group_size=3, max_reply_tokens=4, filter_by_accuracy=False, train_embeddings=False
+    )
+    practise(policy, [table.asked], ByOneToken(), table, config, tmp_path)
+    after = policy.backbone.model.state_dict()
+    moved = {name for name, weight in after.items() if not torch.equal(weight, before[name])}
+    assert any("q_proj" in name for name in moved)
+    assert not any("embed_tokens" in name or "lm_head" in name for name in moved)

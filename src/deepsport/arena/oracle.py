@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import PurePath
 
-from deepsport.agent.grammar import TOOL_NAME, write_answer, write_call
+from deepsport.agent.grammar import TOOL_NAME, Answer, write_answer, write_call
 from deepsport.arena.perception import Sight, look, say_digits, say_event, say_score, say_sport
 from deepsport.arena.questions import Topic, topic_of
 from deepsport.arena.truth import ClipTruth, Event
@@ -83,7 +83,8 @@ class OracleSession:
         return None
 
     def _act(self, question: Question, news: bool) -> str:
-        return _answer(topic_of(question), self._latest) or self._zoom_or_guess(question, news)
+        seen = _read(topic_of(question), self._latest)
+        return write_answer(seen.thought, seen.answer) if seen else self._zoom_or_guess(question, news)
 
     def _zoom_or_guess(self, question: Question, news: bool) -> str:
         assert isinstance(question.gold, Choice)
@@ -98,19 +99,20 @@ class OracleSession:
 
 def answer_at_sight(question: Question, truth: ClipTruth, indices: Sequence[int]) -> str | None:
     """What the oracle replies to these frames alone; None if they do not show the right answer."""
-    reply = _answer(topic_of(question), [look(truth, index) for index in indices])
-    return reply if isinstance(question.gold, Choice) and reply and reply.endswith(f">{question.gold.answer}</answer>") else None
+    seen = _read(topic_of(question), [look(truth, index) for index in indices])
+    right = seen and isinstance(question.gold, Choice) and seen.answer == question.gold.answer
+    return write_answer(seen.thought, seen.answer) if seen and right else None
 
 
-def _answer(topic: Topic, sights: Sequence[Sight]) -> str | None:
-    """The reply of one who saw this, in order; None if the event is asked for and not among it."""
+def _read(topic: Topic, sights: Sequence[Sight]) -> Answer | None:
+    """What one who saw this, in order, says; None if the event is asked for and not among it."""
     if topic is Topic.SPORT:
-        return write_answer(f"frame {sights[0].index} shows {say_sport(sights[0].sport)}.", say_sport(sights[0].sport))
+        return Answer(f"frame {sights[0].index} shows {say_sport(sights[0].sport)}.", say_sport(sights[0].sport))
     if topic is Topic.SCORE:
-        return write_answer(f"frame {sights[-1].index} shows {say_score(sights[-1])}.", say_digits(sights[-1].score))
+        return Answer(f"frame {sights[-1].index} shows {say_score(sights[-1])}.", say_digits(sights[-1].score))
     for sight in sights:
         if sight.event:
-            return write_answer(_walk(sights, sight, say_event(sight.event)), _read_off(topic, sight.event))
+            return Answer(_walk(sights, sight, say_event(sight.event)), _read_off(topic, sight.event))
     return None
 
 

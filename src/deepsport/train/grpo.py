@@ -169,7 +169,7 @@ class Learner:
         group_of = [number for number, group in enumerate(groups) for _ in group.episodes]
         speaking = [row for row, episode in enumerate(episodes) if _n_sampled(episode)]
         parts = self._collate(episodes, group_of, speaking)
-        references = [self._reference_logprobs(batch) for batch, _ in parts]
+        references = self._reference_logprobs([batch for batch, _ in parts])
         n_tokens = sum(len(batch.rows_S) for batch, _ in parts)
         old_logprobs: list[Tensor] = []  # the trainer's own: the sampler's differ in the last bits with what shared its batch
         stats: dict[str, float] = {}
@@ -220,16 +220,17 @@ class Learner:
         share = len(batch.rows_S) / n_tokens if how is Aggregation.TOKEN else batch.n_rows / n_episodes
         return token_weights(batch.rows_S, batch.n_rows, how) * share
 
-    def _reference_logprobs(self, batch: Batch) -> Tensor | None:
+    def _reference_logprobs(self, batches: Sequence[Batch]) -> list[Tensor] | list[None]:
+        """[S] of each batch by the weights at the start, which change places with today's once for all of them."""
         if self._reference is None:
-            return None
-        model = self._policy.backbone.model
+            return [None] * len(batches)
+        model, temperature = self._policy.backbone.model, self._config.temperature
         with torch.no_grad():
             now = {k: v.clone() for k, v in model.state_dict().items()}
             model.load_state_dict(self._reference)
-            logprobs_S = sampled_logprobs(self._policy, batch, self._frames.features(batch.frames), self._config.temperature)
+            logprobs = [sampled_logprobs(self._policy, b, self._frames.features(b.frames), temperature) for b in batches]
             model.load_state_dict(now)
-        return logprobs_S
+        return logprobs
 
 
 def _differ(values: Sequence[float]) -> bool:

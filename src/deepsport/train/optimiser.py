@@ -15,7 +15,7 @@ class OptimiserConfig(Config):
     """How weights move."""
 
     lr: float = 6e-4
-    """Peak learning rate; 1e-3 was seen to diverge on nano."""
+    """Peak learning rate."""
     warmup_steps: int = 10
     schedule: Literal["constant", "cosine"] = "constant"
     final_share: float = 0.1
