@@ -27,7 +27,7 @@ from deepsport.policy.local.nano import NanoConfig, make_nano
 from deepsport.policy.local.policy import LocalPolicy, Recorded
 from deepsport.policy.scripted import Scripted
 from deepsport.records import Choice, Episode, Frame, Question, TokenRecord
-from deepsport.train.batch import collate, sampled_logprobs
+from deepsport.train.forward import lay_out, sampled_logprobs
 from deepsport.train.frames import FrameReader
 from deepsport.video.source import FrameSource
 from video_files import Recipe, write
@@ -179,6 +179,13 @@ def _with_tokenizer(shared: Path, folder: Path, extras: Sequence[str]) -> Path:
     return folder
 
 
+def features_of(policy: LocalPolicy, images: Sequence[Image]) -> dict[tuple[str, int], torch.Tensor]:
+    """By video and index, straight from the vision tower, past every cache."""
+    patches, grids = zip(*(policy.preprocessor.patches(shown.pixels) for shown in images), strict=True)
+    names = [(shown.frame.video, shown.frame.index) for shown in images]
+    return dict(zip(names, policy.backbone.features(patches, grids), strict=True))
+
+
 def embedded(policy: LocalPolicy, images: Sequence[Image]) -> torch.Tensor:
     """[visual tokens, K, D] straight from the vision tower, past every cache."""
     patches, grids = zip(*(policy.preprocessor.patches(shown.pixels) for shown in images), strict=True)
@@ -188,7 +195,20 @@ def embedded(policy: LocalPolicy, images: Sequence[Image]) -> torch.Tensor:
 def full_forward(policy: LocalPolicy, record: TokenRecord, images: Sequence[Image], temperature: float = 1.0) -> torch.Tensor:
     """[S] log-probabilities of a record's sampled tokens by one plain forward over all of it."""
     with torch.no_grad():
-        return sampled_logprobs(policy, collate([record], policy), embedded(policy, images), temperature)
+        shown = {slot.frame.index: seen for slot, seen in zip(record.images, images, strict=True)}
+        features = {
+            (slot.frame.video, slot.frame.index): value
+            for slot in record.images
+            for value in features_of(policy, [shown[slot.frame.index]]).values()
+        }
+        return sampled_logprobs(policy.backbone, lay_out([record], policy.backbone), features, temperature)
+
+
+def plain_logprobs(policy: LocalPolicy, source: FrameSource, records: Sequence[TokenRecord]) -> tuple[torch.Tensor, torch.Tensor]:
+    """[S] log-probabilities of the sampled tokens of records, nothing shared, and which record each belongs to."""
+    part = lay_out(records, policy.backbone, least_saving=10**9)
+    features = FrameReader(source, policy.preprocessor, policy.backbone).embed(part.tree.frames)
+    return sampled_logprobs(policy.backbone, part, features), part.record_S
 
 
 def logged(record: TokenRecord) -> torch.Tensor:
@@ -211,7 +231,6 @@ def spoken(policy: LocalPolicy, source: FrameSource, asked: Question, texts: Seq
     episode = asyncio.run(run_episode(asked, teacher, source, limits=LIMITS, sampling=Sampling(), episode_id=name))
     assert episode.tokens is not None
     with torch.no_grad():
-        batch = collate([episode.tokens], policy)
-        values = iter(sampled_logprobs(policy, batch, FrameReader(source, policy).features(batch.frames)).tolist())
+        values = iter(plain_logprobs(policy, source, [episode.tokens])[0].tolist())
     logprobs = tuple(next(values) if own else 0.0 for own in episode.tokens.sampled)
     return episode.model_copy(update={"tokens": episode.tokens.model_copy(update={"logprobs": logprobs})})

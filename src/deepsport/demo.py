@@ -75,7 +75,7 @@ class DemoConfig(Config):
         steps=24,
         questions_per_step=16,
         max_reply_tokens=96,
-        rows_per_forward=8,
+        tokens_per_forward=4096,
         kl_coefficient=0.1,
         train_embeddings=False,
         optimiser=OptimiserConfig(lr=1e-4, warmup_steps=5, schedule="cosine"),

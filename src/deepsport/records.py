@@ -57,11 +57,20 @@ class Number(Record):
     """Largest absolute error that is still right; half right at twice that."""
 
 
+class Fact(Record):
+    """Something that a free answer must get right: one of several things that could be so."""
+
+    options: tuple[str, ...]
+    answer: str
+
+
 class FreeText(Record):
     """An open question, judged against a reference."""
 
     kind: Literal["text"] = "text"
     answer: str
+    facts: tuple[Fact, ...] = ()
+    """What can be checked in any wording; with none, only a judge can tell."""
 
 
 Gold = Annotated[Choice | Number | FreeText, Field(discriminator="kind")]

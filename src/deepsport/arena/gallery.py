@@ -47,20 +47,20 @@ def _table(rows: Sequence[Sequence[Cell]], size_wh: tuple[int, int], captions: b
 def _one_clip_of_each_kind(sport: str, seed: int) -> list[ClipTruth]:
     kinds = SPORTS[sport].kinds
     clips = [write_script(SPORTS[sport], seed, number, Dials()) for number in range(len(kinds))]  # one deck: each kind once
-    return sorted(clips, key=lambda clip: kinds.index(clip.events[0].kind))
+    return sorted(clips, key=lambda clip: kinds.index(clip.event.kind))
 
 
 def _before(clip: ClipTruth) -> list[Cell]:
-    return _cells(clip, (clip.events[0].first_index - 1,))
+    return _cells(clip, (clip.event.first_index - 1,))
 
 
 def _during(clip: ClipTruth) -> list[Cell]:
-    first, last = clip.events[0].first_index, clip.events[0].last_index
+    first, last = clip.event.first_index, clip.event.last_index
     return _cells(clip, (first, (first + last) // 2, last))
 
 
 def _after(clip: ClipTruth) -> list[Cell]:
-    return _cells(clip, (clip.events[0].last_index + 1,))
+    return _cells(clip, (clip.event.last_index + 1,))
 
 
 def _cells(clip: ClipTruth, indices: Sequence[int]) -> list[Cell]:

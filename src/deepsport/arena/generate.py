@@ -23,10 +23,10 @@ from deepsport.durable import disk_errors, read_records, write_atomic
 from deepsport.errors import BadConfig, BadRecord, RunError
 from deepsport.records import Question, Record
 
-RENDERING = 2
+RENDERING = 3
 """Raised whenever the same script would be drawn, asked about or encoded differently."""
 
-COMMENT = "deepsport-arena/1"
+COMMENT = "deepsport-arena/2"
 """How the container comment of every arena clip begins."""
 
 
@@ -65,9 +65,10 @@ def make_set(
 
 def render_clip(folder: Path, truth: ClipTruth) -> Path:
     """Renders one clip into the folder of its set; returns its path."""
-    path, event = folder / truth.video, truth.events[0]
+    path = folder / truth.video
     comment = f"{COMMENT} sport={truth.sport} seed={truth.seed}"
-    write_clip(path, frames(truth), cuts=(event.first_index, event.last_index + 1), comment=comment)
+    cuts = {cut for action in (truth.event, *truth.attempts) for cut in (action.first_index, action.last_index + 1)}
+    write_clip(path, frames(truth), cuts=cuts, comment=comment)
     return path
 
 

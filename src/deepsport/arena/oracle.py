@@ -6,17 +6,21 @@ and zooms on until a frame shows it. Without the tool it guesses, and says so. I
 """
 
 import random
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import PurePath
 
 from deepsport.agent.grammar import TOOL_NAME, Answer, write_answer, write_call
-from deepsport.arena.perception import Sight, look, say_digits, say_event, say_score, say_sport
+from deepsport.arena.perception import Sight, look, say_action, say_digits, say_score, say_sport
 from deepsport.arena.questions import Topic, topic_of
+from deepsport.arena.sport import Sport
+from deepsport.arena.sports import SPORTS
 from deepsport.arena.truth import ClipTruth, Event
 from deepsport.errors import PolicyError
 from deepsport.policy.base import Image, Message, Reply, Sampling
-from deepsport.records import Choice, Question, TokenRecord
+from deepsport.records import Choice, Dimension, FreeText, Number, Question, TokenRecord
+from deepsport.reward.accuracy import accuracy
 
 
 class Oracle:
@@ -87,10 +91,9 @@ class OracleSession:
         return write_answer(seen.thought, seen.answer) if seen else self._zoom_or_guess(question, news)
 
     def _zoom_or_guess(self, question: Question, news: bool) -> str:
-        assert isinstance(question.gold, Choice)
         chance = random.Random(f"{question.id}/{self._seed}")
-        guess = chance.choice(question.gold.options)
-        in_haste = topic_of(question) is Topic.RULING and chance.random() < self._oracle.haste
+        guess = _guess(question, chance)
+        in_haste = question.dimension is Dimension.RULES and chance.random() < self._oracle.haste
         before, after = _change([self._seen[index] for index in sorted(self._seen)])
         if self._may_look and not in_haste and news and after.index - before.index > 1:
             return write_call(_walk(self._latest, after, say_score(after)), before.index, after.index)
@@ -100,8 +103,21 @@ class OracleSession:
 def answer_at_sight(question: Question, truth: ClipTruth, indices: Sequence[int]) -> str | None:
     """What the oracle replies to these frames alone; None if they do not show the right answer."""
     seen = _read(topic_of(question), [look(truth, index) for index in indices])
-    right = seen and isinstance(question.gold, Choice) and seen.answer == question.gold.answer
+    right = seen and question.gold and accuracy(question.gold, seen.answer) == 1
     return write_answer(seen.thought, seen.answer) if seen and right else None
+
+
+def _guess(question: Question, chance: random.Random) -> str:
+    """An answer from the question alone."""
+    match question.gold:
+        case Choice(options=options):
+            return chance.choice(options)
+        case Number():
+            return chance.choice(re.findall(r"\b\d\b", question.text) or ["1", "2", "3"])
+        case FreeText(facts=facts):
+            return ", ".join(chance.choice(fact.options) for fact in facts)
+        case _:
+            raise PolicyError(f"the oracle cannot guess at {question.id}, a question without an answer")
 
 
 def _read(topic: Topic, sights: Sequence[Sight]) -> Answer | None:
@@ -112,7 +128,7 @@ def _read(topic: Topic, sights: Sequence[Sight]) -> Answer | None:
         return Answer(f"frame {sights[-1].index} shows {say_score(sights[-1])}.", say_digits(sights[-1].score))
     for sight in sights:
         if sight.event:
-            return Answer(_walk(sights, sight, say_event(sight.event)), _read_off(topic, sight.event))
+            return Answer(_walk(sights, sight, say_action(sight.event)), _read_off(topic, sight.event, SPORTS[sight.sport]))
     return None
 
 
@@ -131,11 +147,23 @@ def _change(sights: Sequence[Sight]) -> tuple[Sight, Sight]:
     return sights[0], sights[-1]
 
 
-def _read_off(topic: Topic, event: Event) -> str:
+def _read_off(topic: Topic, event: Event, sport: Sport) -> str:
     match topic:
         case Topic.KIND:
             return event.kind
         case Topic.ACTOR:
             return event.actor
-        case _:
+        case Topic.TURNS:
+            return str(event.turns)
+        case Topic.RULING:
             return event.ruling
+        case Topic.SIGN:
+            return event.cue
+        case Topic.POINTS:
+            return str(sport.form(event.form).points)
+        case Topic.ADVICE:
+            return sport.form(event.form).advice
+        case Topic.COMMENT:
+            return say_action(event)
+        case Topic.SPORT | Topic.SCORE:
+            raise ValueError(f"{topic} is not a fact of an event")

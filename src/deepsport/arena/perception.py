@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 
 from deepsport.arena.sports import SPORTS
-from deepsport.arena.truth import ClipTruth, Event
+from deepsport.arena.truth import Action, ClipTruth, Event
 from deepsport.video.sample import uniform, window
 
 
@@ -20,19 +20,24 @@ class Sight:
     score: tuple[int, ...]
     is_new: bool
     """A digit of the board is lit: it has just gone up."""
-    event: Event | None
+    action: Action | None
+
+    @property
+    def event(self) -> Event | None:
+        """The action, if it is the one that counts."""
+        return self.action if isinstance(self.action, Event) else None
 
 
 def look(truth: ClipTruth, index: int) -> Sight:
     """The facts of one frame. Raises IndexError outside the clip."""
     state = truth.state_at(index)
-    return Sight(index, truth.sport, state.score, state.lit is not None, truth.event_at(index))
+    return Sight(index, truth.sport, state.score, state.lit is not None, truth.action_at(index))
 
 
 def describe(truth: ClipTruth, index: int) -> str:
-    """ "soccer, score 0 1, red header, yellow card", or "soccer, score 1 1 new, play"."""
+    """ "soccer, score 0 1, red header, yellow card, top corner", or "soccer, score 1 1 new, play"."""
     sight = look(truth, index)
-    shown = say_event(sight.event) if sight.event else "play"
+    shown = say_action(sight.action) if sight.action else "play"
     return f"{say_sport(sight.sport)}, {say_score(sight)}, {shown}"
 
 
@@ -46,7 +51,7 @@ def _anywhere(truth: ClipTruth, rng: random.Random, each: int) -> tuple[int, ...
 
 
 def _near_event(truth: ClipTruth, rng: random.Random, each: int) -> tuple[int, ...]:
-    event = truth.events[0]
+    event = rng.choice((truth.event, truth.event, truth.event, *truth.attempts))
     if each == 1:
         return (rng.randint(event.first_index, event.last_index),)
     start, end = event.first_index - rng.randint(2, 12), event.last_index + rng.randint(2, 12)
@@ -68,6 +73,9 @@ def say_digits(score: tuple[int, ...]) -> str:
     return " ".join(map(str, score))
 
 
-def say_event(event: Event) -> str:
-    """What an event's frames show."""
-    return f"{event.actor} {event.kind}, {event.cue}"
+def say_action(action: Action) -> str:
+    """What the frames of an event or attempt show: "red header, yellow card, top corner", or "red header attempt"."""
+    turns = f" {action.turns} turn{'s' * (action.turns > 1)}" if action.turns else ""
+    if isinstance(action, Event):
+        return f"{action.actor} {action.kind}{turns}, {action.cue}, {action.form}"
+    return f"{action.actor} {action.kind}{turns} attempt"

@@ -1,8 +1,7 @@
-"""Asks about a clip: what can be asked of it, and the right answers.
+"""Asks about a clip: what can be asked of it, and the right answers, in all four dimensions.
 
-Three questions need the event (kind, actor, ruling); three clips of four get an easy one as well, which the sparse frames
-answer, so a fifth of all questions is easy. Options are shuffled, and the wrong ones are drawn as the right one was: nothing but
-looking tells them apart.
+Most questions need the event (kind, actor, turns, ruling, sign, points, advice, commentary); an easy one per clip is answered by
+the sparse frames. Options are shuffled, and the wrong ones are drawn as the right one was: nothing but looking tells them apart.
 """
 
 import random
@@ -10,12 +9,12 @@ from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import PurePosixPath
 
-from deepsport.arena.perception import say_digits, say_sport
+from deepsport.arena.perception import say_action, say_digits, say_sport
 from deepsport.arena.script import N_STARTS
 from deepsport.arena.sport import Sport
 from deepsport.arena.sports import SPORTS
 from deepsport.arena.truth import ClipTruth
-from deepsport.records import Choice, Dimension, Question
+from deepsport.records import Choice, Dimension, Fact, FreeText, Gold, Number, Question
 
 N_OPTIONS = 4
 
@@ -25,24 +24,41 @@ class Topic(StrEnum):
 
     KIND = "kind"
     ACTOR = "actor"
+    TURNS = "turns"
     RULING = "ruling"
+    SIGN = "sign"
+    """Why it was ruled so: what the official shows."""
+    POINTS = "points"
+    ADVICE = "advice"
+    COMMENT = "comment"
     SPORT = "sport"
     SCORE = "score"
 
 
+DIMENSIONS = {
+    Topic.RULING: Dimension.RULES,
+    Topic.SIGN: Dimension.RULES,
+    Topic.POINTS: Dimension.ASSESSMENT,
+    Topic.ADVICE: Dimension.ASSESSMENT,
+    Topic.COMMENT: Dimension.COMMENTARY,
+}
+"""Recognition where a topic is not named."""
+
+EASY = (Topic.SPORT, Topic.SCORE)
+
+
 def ask(truth: ClipTruth, number: int) -> list[Question]:
-    """The questions of the `number`-th clip of its sport."""
-    sport, event = SPORTS[truth.sport], truth.events[0]
-    questions = [
-        _question(truth, Topic.KIND, sport.kind_question, sport.kinds, event.kind),
-        _question(truth, Topic.ACTOR, sport.actor_question, sport.actors, event.actor),
-        _question(truth, Topic.RULING, sport.ruling_question, tuple(sport.rulings), event.ruling),
+    """The questions of the `number`-th clip of its sport: two of recognition, one of each other dimension, one easy."""
+    sport, event = SPORTS[truth.sport], truth.event
+    who = _closed(truth, Topic.ACTOR, sport.actor_question, sport.actors, event.actor)
+    return [
+        _closed(truth, Topic.KIND, sport.kind_question, sport.kinds, event.kind),
+        _turns(truth, sport) if sport.most_turns and number % 2 else who,
+        _rules(truth, sport, number),
+        _assessment(truth, sport, number),
+        _comment(truth, sport),
+        _which_sport(truth) if number % 3 == 0 else _final_score(truth, sport),
     ]
-    if number % 4 == 0:
-        questions.append(_which_sport(truth))
-    elif number % 4 < 3:
-        questions.append(_final_score(truth, sport))
-    return questions
 
 
 def topic_of(question: Question) -> Topic:
@@ -50,12 +66,46 @@ def topic_of(question: Question) -> Topic:
     return Topic(question.id.rpartition("-")[2])
 
 
+def _rules(truth: ClipTruth, sport: Sport, number: int) -> Question:
+    if number % 2:
+        return _closed(truth, Topic.RULING, sport.ruling_question, sport.rulings, truth.event.ruling)
+    return _closed(truth, Topic.SIGN, f"{sport.ruling_question} Which sign shows it?", sport.cues, truth.event.cue)
+
+
+def _assessment(truth: ClipTruth, sport: Sport, number: int) -> Question:
+    form = sport.form(truth.event.form)
+    if number // 2 % 2:
+        advice = [each.advice for each in sport.forms]
+        return _closed(truth, Topic.ADVICE, f"{sport.form_question} What should be better?", advice, form.advice)
+    scale = " or ".join(str(each.points) for each in sport.forms)
+    return _question(
+        truth, Topic.POINTS, f"{sport.form_question} Give {scale} points.", Number(answer=form.points, unit="points")
+    )
+
+
+def _turns(truth: ClipTruth, sport: Sport) -> Question:
+    text = f"How many turns does the {sport.moment} have?"
+    return _question(truth, Topic.TURNS, text, Number(answer=truth.event.turns, unit="turns"))
+
+
+def _comment(truth: ClipTruth, sport: Sport) -> Question:
+    event = truth.event
+    facts = (
+        Fact(options=sport.actors, answer=event.actor),
+        Fact(options=sport.kinds, answer=event.kind),
+        Fact(options=sport.cues, answer=event.cue),
+        Fact(options=tuple(form.sight for form in sport.forms), answer=event.form),
+    )
+    text = f"Comment on the {sport.moment}: who, how, which sign, how well?"
+    return _question(truth, Topic.COMMENT, text, FreeText(answer=say_action(event), facts=facts))
+
+
 def _which_sport(truth: ClipTruth) -> Question:
     others = [name for name in sorted(SPORTS) if name != truth.sport]
     wrong = random.Random(f"{truth.seed}/other sports").sample(others, min(N_OPTIONS - 1, len(others)))
     options = [say_sport(name) for name in (truth.sport, *wrong)]
     # the prompt names the sport of a question that has one, which would be the answer
-    return _question(truth, Topic.SPORT, "Which sport is this?", options, options[0]).model_copy(update={"sport": None})
+    return _closed(truth, Topic.SPORT, "Which sport is this?", options, options[0]).model_copy(update={"sport": None})
 
 
 def _final_score(truth: ClipTruth, sport: Sport) -> Question:
@@ -67,20 +117,24 @@ def _final_score(truth: ClipTruth, sport: Sport) -> Question:
         other[rng.randrange(len(other))] += 1
         scores.add(tuple(other))
     text = f"What is the {sport.state_word} at the end?"
-    return _question(truth, Topic.SCORE, text, sorted(map(say_digits, scores)), say_digits(right))
+    return _closed(truth, Topic.SCORE, text, sorted(map(say_digits, scores)), say_digits(right))
 
 
-def _question(truth: ClipTruth, topic: Topic, text: str, options: Iterable[str], answer: str) -> Question:
+def _closed(truth: ClipTruth, topic: Topic, text: str, options: Iterable[str], answer: str) -> Question:
     shuffled = sorted(options)
     random.Random(f"{truth.seed}/{topic}").shuffle(shuffled)
-    easy = topic in (Topic.SPORT, Topic.SCORE)
+    gold = Choice(options=tuple(shuffled), answer=answer)
+    return _question(truth, topic, f"{text} Options: {', '.join(shuffled)}.", gold)
+
+
+def _question(truth: ClipTruth, topic: Topic, text: str, gold: Gold) -> Question:
     return Question(
         id=f"{PurePosixPath(truth.video).stem}-{topic}",
         video=truth.video,
-        text=f"{text} Options: {', '.join(shuffled)}.",
-        gold=Choice(options=tuple(shuffled), answer=answer),
-        window=None if easy else truth.events[0].window,
+        text=text,
+        gold=gold,
+        window=None if topic in EASY else truth.event.window,
         sport=truth.sport,
-        dimension=Dimension.RULES if topic is Topic.RULING else Dimension.RECOGNITION,
-        easy=easy,
+        dimension=DIMENSIONS.get(topic, Dimension.RECOGNITION),
+        easy=topic in EASY,
     )

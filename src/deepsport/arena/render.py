@@ -10,13 +10,11 @@ from collections.abc import Iterable, Iterator
 
 from PIL import Image
 
-from deepsport.arena.board import scoreboard
 from deepsport.arena.canvas import HEIGHT, WIDTH, Canvas
-from deepsport.arena.scene import PAN, Extra, draw_extras
+from deepsport.arena.overlay import BOARD_XY, REPLAY_XY, TURNS_XY, replay, scoreboard, turn_counter
+from deepsport.arena.scene import PAN, Extra, draw_extras, pick_kits, sprites
 from deepsport.arena.sports import SPORTS
-from deepsport.arena.truth import ClipTruth, Event
-
-BOARD_XY = (1, 1)
+from deepsport.arena.truth import Action, ClipTruth, Difficulty, Event
 
 
 def frames(truth: ClipTruth, indices: Iterable[int] | None = None) -> Iterator[Image.Image]:
@@ -26,15 +24,17 @@ def frames(truth: ClipTruth, indices: Iterable[int] | None = None) -> Iterator[I
     backdrop, extras = sport.backdrop(rng), sport.cast(rng, truth.states[0].side)
     drift = (rng.uniform(0.02, 0.06), rng.uniform(0, math.tau))
     for index in range(truth.n_frames) if indices is None else indices:
-        event = truth.event_at(index)
-        frame = _wide(truth, backdrop, extras, drift, index) if event is None else _closeup(truth, event, index)
+        action = truth.action_at(index)
+        frame = _closeup(truth, action, index) if action else _wide(truth, backdrop, extras, drift, index)
         state = truth.state_at(index)
         frame.paste(scoreboard(state.score, state.lit), BOARD_XY)
         yield frame
 
 
 def _wide(truth: ClipTruth, backdrop: Image.Image, extras: list[Extra], drift: tuple[float, float], index: int) -> Image.Image:
-    shift = (round(PAN * 0.9 * math.sin(drift[1] + drift[0] * index)), round(2 * math.cos(drift[1] + drift[0] * index)))
+    reach = 0 if truth.difficulty is Difficulty.EASY else PAN
+    turn = drift[1] + drift[0] * (2 if truth.difficulty is Difficulty.HARD else 1) * index
+    shift = (round(reach * 0.9 * math.sin(turn)), round(reach / 4 * math.cos(turn)))
     left, top = PAN + shift[0], PAN + shift[1]
     frame = backdrop.crop((left, top, left + WIDTH, top + HEIGHT))
     moved = index >= truth.states[-1].first_index
@@ -42,9 +42,32 @@ def _wide(truth: ClipTruth, backdrop: Image.Image, extras: list[Extra], drift: t
     return frame
 
 
-def _closeup(truth: ClipTruth, event: Event, index: int) -> Image.Image:
+def _closeup(truth: ClipTruth, action: Action, index: int) -> Image.Image:
+    sport, rng = SPORTS[truth.sport], random.Random(f"{truth.seed}/closeup/{action.first_index}")
+    length = action.last_index - action.first_index
+    progress = (index - action.first_index) / length if length else 0.5
     canvas = Canvas((WIDTH, HEIGHT))
-    length = event.last_index - event.first_index
-    progress = (index - event.first_index) / length if length else 0.5
-    SPORTS[truth.sport].closeup(canvas, event, random.Random(f"{truth.seed}/closeup"), progress)
-    return canvas.finish()
+    sport.closeup(canvas, action, rng, progress)
+    if isinstance(action, Event):
+        sport.signal(canvas, action.cue, rng)
+    frame = _through_the_lens(canvas.finish(), truth, rng, progress)
+    if isinstance(action, Event):
+        frame.paste(replay(sport, action.form), REPLAY_XY)
+    if action.turns:
+        frame.paste(turn_counter(action.turns), TURNS_XY)
+    return frame
+
+
+def _through_the_lens(picture: Image.Image, truth: ClipTruth, rng: random.Random, progress: float) -> Image.Image:
+    """Camera motion and, in some closeups, somebody who walks through the picture in front of the camera."""
+    if truth.difficulty is Difficulty.EASY:
+        return picture
+    hard = truth.difficulty is Difficulty.HARD
+    if hard or rng.random() < 0.2:
+        passer = sprites(pick_kits(rng, 1)[0], 90)[0]
+        x = 112 + rng.choice((1, -1)) * (68 - 90 * progress)
+        picture.paste(passer, (round(x - passer.width / 2), HEIGHT - passer.height + 14), passer)
+    zoom = (0.05 if hard else 0.03) * (progress if rng.random() < 0.5 else 1 - progress)
+    left, top = zoom * WIDTH * rng.random(), zoom * HEIGHT * rng.random()
+    box = (left, top, left + WIDTH * (1 - zoom), top + HEIGHT * (1 - zoom))
+    return picture.resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR, box=box)

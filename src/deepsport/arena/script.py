@@ -1,8 +1,8 @@
 """Writes the script of a clip: what happens, when, and what stands on the board before and after.
 
-Everything a question may ask (kind, actor, ruling) and everything that could hint at it (gap, side, the digit that goes up) is
-dealt from a shuffled deck of its own: each is balanced and independent of all the others. The event lies strictly between two
-consecutive sparse frames, with at least one frame of play between it and either of them.
+Everything a question may ask (kind, actor, turns, ruling, form) and everything that could hint at it (gap, side, the digit that
+goes up) is dealt from a shuffled deck of its own: each is balanced and independent of all the others. The event lies strictly
+between two consecutive sparse frames, with at least one frame of play between it and either of them; attempts lie anywhere else.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from typing import TypeVar
 from pydantic import Field, model_validator
 
 from deepsport.arena.sport import Sport
-from deepsport.arena.truth import ClipTruth, Event, Side, State
+from deepsport.arena.truth import Action, ClipTruth, Difficulty, Event, Side, State
 from deepsport.records import Record
 from deepsport.video.sample import uniform
 
@@ -22,18 +22,21 @@ T = TypeVar("T")
 N_STARTS = 4
 """Number of different digits a side may start with."""
 
+ATTEMPTS_PER_100_FRAMES = {Difficulty.EASY: 0.0, Difficulty.NORMAL: 0.5, Difficulty.HARD: 2.0}
+
 
 class Dials(Record):
     """How hard a set is."""
 
     shortest: int = Field(default=64, ge=16)
-    """Fewest frames of a clip."""
-    longest: int = Field(default=112, ge=16)
-    """Most frames of a clip."""
+    """Fewest frames of a clip, 25 a second."""
+    longest: int = Field(default=112, ge=16, le=15_000)
+    """Most frames of a clip; 15,000 are ten minutes."""
     event_shortest: int = Field(default=3, ge=1)
     """Fewest frames of an event."""
     event_longest: int = Field(default=6, ge=1)
     """Most frames of an event."""
+    difficulty: Difficulty = Difficulty.NORMAL
     sparse_frames: int = Field(default=8, ge=2)
     """Size of the uniform sample between whose frames the event hides."""
 
@@ -68,7 +71,9 @@ def write_script(sport: Sport, seed: int, number: int, dials: Dials) -> ClipTrut
         sport=sport.name,
         n_frames=n_frames,
         seed=clip_seed,
-        events=(_event(sport, key, number, rng, first, last),),
+        difficulty=dials.difficulty,
+        event=_event(sport, key, number, rng, first, last),
+        attempts=_attempts(sport, random.Random(f"{clip_seed}/attempts"), n_frames, (first, last), dials),
         states=_states(sport, key, number, rng, n_frames, last),
     )
 
@@ -92,11 +97,28 @@ def _event(sport: Sport, key: str, number: int, rng: random.Random, first: int, 
     return Event(
         kind=deal(f"{key}/kind", sport.kinds, number),
         actor=deal(f"{key}/actor", sport.actors, number),
+        turns=deal(f"{key}/turns", range(1, sport.most_turns + 1), number) if sport.most_turns else 0,
         cue=rng.choice(sport.rulings[ruling]),
         ruling=ruling,
+        form=deal(f"{key}/form", sport.forms, number).sight,
         first_index=first,
         last_index=last,
     )
+
+
+def _attempts(sport: Sport, rng: random.Random, n_frames: int, event: tuple[int, int], dials: Dials) -> tuple[Action, ...]:
+    """Where they fit: apart from the event and from each other by a frame of play at least, never on the first or last frame."""
+    wanted = int(ATTEMPTS_PER_100_FRAMES[dials.difficulty] * n_frames / 100 + rng.random())
+    taken, found = [event], list[Action]()
+    for _ in range(wanted):
+        length = rng.randint(dials.event_shortest, dials.event_longest)
+        first = rng.randint(1, n_frames - 1 - length)
+        kind, actor = rng.choice(sport.kinds), rng.choice(sport.actors)
+        turns = rng.randint(1, sport.most_turns) if sport.most_turns else 0
+        if all(first + length < other_first or other_last + 1 < first for other_first, other_last in taken):
+            taken.append((first, first + length - 1))
+            found.append(Action(kind=kind, actor=actor, turns=turns, first_index=first, last_index=first + length - 1))
+    return tuple(sorted(found, key=lambda action: action.first_index))
 
 
 def _states(sport: Sport, key: str, number: int, rng: random.Random, n_frames: int, last: int) -> tuple[State, State]:

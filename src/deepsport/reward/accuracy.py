@@ -1,13 +1,15 @@
 """How right an answer is, in [0, 1], without a judge.
 
-Free text is scored here only if it equals the reference: any other wording is None, "not scored", because only a judge can
-say, and a judge's silence is not a wrong answer. A missing answer is 0 for every kind.
+Free text is scored by the facts it must state, where these are known: each is right if it is named and nothing that contradicts
+it is. Without facts only the reference itself is scored; any other wording is None, "not scored", because only a judge can say,
+and a judge's silence is not a wrong answer. A missing answer is 0 for every kind.
 """
 
 from typing import assert_never
 
 from deepsport.records import Choice, FreeText, Gold, Number
 from deepsport.reward.choice import named_options
+from deepsport.reward.facts import share_right
 from deepsport.reward.numerals import read_number
 from deepsport.reward.wording import plain
 
@@ -21,6 +23,8 @@ def accuracy(gold: Gold, answer: str | None) -> float | None:
             return float(named_options(gold.options, answer) == {gold.options.index(gold.answer)})
         case Number():
             return number_accuracy(gold, read_number(answer))
+        case FreeText() if gold.facts:
+            return share_right(gold.facts, answer)
         case FreeText():
             return 1.0 if plain(answer) and plain(answer) == plain(gold.answer) else None
     assert_never(gold)

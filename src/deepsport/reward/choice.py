@@ -58,15 +58,22 @@ def _by_letter(options: Sequence[str], answer: str) -> set[int]:
     return {index for index in indices if 0 <= index < len(options)}
 
 
-def _by_text(plain_options: Sequence[str], plain_answer: str) -> set[int]:
-    """Options whose words stand in the answer, the longest first so that "card" is not found again in "red card"."""
-    left, found = f" {plain_answer} ", dict[int, int]()
-    for index in sorted(range(len(plain_options)), key=lambda index: -len(plain_options[index])):
-        phrase = f" {plain_options[index]} "
+def phrases_in(phrases: Sequence[str], text: str) -> dict[int, int]:
+    """Index -> first place of the phrases that stand in a text, the longest looked for first, so that "card" is not found again
+    in "red card". All in plain words."""
+    left, found = f" {text} ", dict[int, int]()
+    for index in sorted(range(len(phrases)), key=lambda index: -len(phrases[index])):
+        phrase = f" {phrases[index]} "
         if phrase in left:
             found[index] = left.index(phrase)
             while phrase in left:  # neighbours share a blank, so one pass may leave some
                 left = left.replace(phrase, f" {'.' * (len(phrase) - 2)} ")
-    if len(found) == 1 and any(word in _NEGATIONS for word in left[: next(iter(found.values()))].split()):
+    return found
+
+
+def _by_text(plain_options: Sequence[str], plain_answer: str) -> set[int]:
+    """Options whose words stand in the answer, unless it says what was not."""
+    found = phrases_in(plain_options, plain_answer)
+    if len(found) == 1 and any(word in _NEGATIONS for word in f" {plain_answer} "[: next(iter(found.values()))].split()):
         return set()
     return set(found)

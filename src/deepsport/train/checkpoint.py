@@ -1,11 +1,13 @@
-"""Training checkpoints: the policy in the Hugging Face layout, the optimiser as safetensors, the step as JSON.
+"""Training checkpoints: the policy in the Hugging Face layout (or its adapter), the optimiser as safetensors, the step as JSON.
 
-Written under a temporary name and renamed, so that a checkpoint is whole or absent; the last two are kept. Sampling of data and
-of tokens is a function of seed and step, so there is no generator state to save and resuming is exact. No pickle.
+Written under a temporary name and renamed, so that a checkpoint is whole or absent; the last two are kept; every file's hash is
+kept too, and checked before it is trained on. The layout is the same however many processes train. Sampling of data and of tokens
+is a function of seed and step, so there is no generator state to save and resuming is exact. No pickle.
 """
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (torch, transformers and safetensors are only partly typed)
 
+import hashlib
 import json
 import os
 import shutil
@@ -14,28 +16,45 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from deepsport.errors import TrainingError
+from deepsport.policy.local.adapter import has_adapter, load_adapter
 from deepsport.policy.local.checkpoint import load_policy, save_policy
 from deepsport.policy.local.policy import LocalPolicy
+from deepsport.train.distributed import like, whole
 
 KEEP = 2
 
 
-def save(folder: Path, policy: LocalPolicy, optimiser: torch.optim.Optimizer, step: int, origin: Path) -> Path:
-    """Writes `step-N` under a folder and drops all but the newest two. `step` is the number of finished steps."""
-    final = folder / f"step-{step:06d}"
-    partial = folder / f".partial-{step:06d}"
+def save(
+    folder: Path,
+    trained: nn.Module,
+    policy: LocalPolicy,
+    optimiser: torch.optim.Optimizer,
+    step: int,
+    origin: Path,
+    *,
+    writes: bool = True,
+) -> None:
+    """Writes `step-N` under a folder and drops all but the newest two. `step` is the number of finished steps.
+
+    All processes that hold a shard of the weights come here; one of them `writes`."""
+    weights = None if has_adapter(trained) else {name: whole(weight) for name, weight in trained.state_dict().items()}
+    states = _optimiser_tensors(optimiser)
+    if not writes:
+        return
+    final, partial = folder / f"step-{step:06d}", folder / f".partial-{step:06d}"
     shutil.rmtree(partial, ignore_errors=True)
-    save_policy(policy, partial, origin)
-    save_file(_optimiser_tensors(optimiser), partial / "optimiser.safetensors")
-    (partial / "trainer.json").write_text(json.dumps({"step": step}), encoding="utf-8")
+    save_policy(policy, partial, origin, weights)
+    save_file(states, partial / "optimiser.safetensors")
+    hashes = {path.name: _hash(path) for path in sorted(partial.iterdir())}
+    (partial / "trainer.json").write_text(json.dumps({"step": step, "blake2b": hashes}, indent=1), encoding="utf-8")
     _to_disk(partial)
     shutil.rmtree(final, ignore_errors=True)
     os.replace(partial, final)
     for old in checkpoints(folder)[:-KEEP]:
         shutil.rmtree(old)
-    return final
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -44,37 +63,66 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(whole, key=lambda path: int(path.name.removeprefix("step-")))
 
 
-def resume(folder: Path, policy: LocalPolicy, optimiser: torch.optim.Optimizer) -> int:
-    """Loads the newest checkpoint into policy and optimiser; returns the number of finished steps (0: there is none).
-
-    Raises PolicyError or TrainingError if it was damaged after it was written."""
+def resume(folder: Path, trained: nn.Module, policy: LocalPolicy, optimiser: torch.optim.Optimizer) -> int:
+    """Loads the newest checkpoint into the weights that are trained, the policy and the optimiser; returns the number of finished
+    steps (0: there is none). Raises PolicyError or TrainingError if it was damaged after it was written."""
     found = checkpoints(folder)
     if not found:
         return 0
-    saved = load_policy(str(found[-1]))
-    policy.backbone.model.load_state_dict(saved.backbone.model.state_dict())
+    newest = found[-1]
+    step = _checked_step(newest)
+    if has_adapter(trained):
+        load_adapter(trained, newest)
+    else:
+        saved = load_policy(str(newest)).backbone.model.state_dict()
+        for model in {id(model): model for model in (trained, policy.backbone.model)}.values():
+            with torch.no_grad():
+                for name, weight in model.named_parameters():
+                    weight.copy_(like(saved[name].to(weight.dtype), weight))
     policy.features.forget()
+    _load_optimiser(optimiser, newest / "optimiser.safetensors")
+    return step
+
+
+def _checked_step(folder: Path) -> int:
+    """The step of a checkpoint. Raises TrainingError for a file that is not the one that was written."""
     try:
-        _load_optimiser(optimiser, load_file(found[-1] / "optimiser.safetensors"))
-        return int(json.loads((found[-1] / "trainer.json").read_text(encoding="utf-8"))["step"])
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise TrainingError(
-            f"{found[-1]} was damaged after it was written ({error}). Delete it: training goes on from the one before."
-        ) from error
+        written = json.loads((folder / "trainer.json").read_text(encoding="utf-8"))
+        hashes: dict[str, str] = written["blake2b"]
+        bad = [name for name, known in hashes.items() if _hash(folder / name) != known]
+        step = int(written["step"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(folder, repr(error)) from error
+    if bad:
+        raise _damaged(folder, f"{bad[0]} is not the file that was written")
+    return step
 
 
-def _optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+def _damaged(folder: Path, why: str) -> TrainingError:
+    return TrainingError(f"{folder} was damaged after it was written ({why}). Delete it: training goes on from the one before.")
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     states = optimiser.state_dict()["state"]
-    return {f"{index}.{name}": value.contiguous() for index, state in states.items() for name, value in state.items()}
+    return {f"{index}.{name}": whole(value).contiguous() for index, state in states.items() for name, value in state.items()}
 
 
-def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, torch.Tensor]) -> None:
-    whole = optimiser.state_dict()
-    whole["state"] = {}
-    for key, value in tensors.items():
-        index, name = key.split(".", 1)
-        whole["state"].setdefault(int(index), {})[name] = value
-    optimiser.load_state_dict(whole)
+def _load_optimiser(optimiser: torch.optim.Optimizer, path: Path) -> None:
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    state = optimiser.state_dict()
+    state["state"] = {}
+    try:
+        for key, value in load_file(path).items():
+            index, name = key.split(".", 1)
+            state["state"].setdefault(int(index), {})[name] = like(value, parameters[int(index)])
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _damaged(path.parent, repr(error)) from error
+    optimiser.load_state_dict(state)
 
 
 def _to_disk(folder: Path) -> None:

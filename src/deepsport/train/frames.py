@@ -3,45 +3,49 @@
 # (torch, transformers and safetensors are only partly typed)
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from deepsport.policy.base import Pixels
-from deepsport.policy.local.policy import LocalPolicy
+from deepsport.policy.local.backbone import Backbone
+from deepsport.policy.local.preprocess import Preprocessor
 from deepsport.records import Frame
 from deepsport.video.source import FrameSource
+
+Features = Mapping[tuple[str, int], Tensor]
+"""Embeddings of frames [visual tokens, K, D] by video and index."""
 
 
 class FrameReader:
     """Frames as the model sees them (resized, uint8), least recently used dropped first.
 
-    With a frozen vision tower (the default is what its parameters say) a frame is embedded once for good."""
+    With a frozen vision tower (its parameters say so) a frame is embedded once for good."""
 
-    def __init__(self, source: FrameSource, policy: LocalPolicy, max_frames: int = 16_384) -> None:
+    def __init__(self, source: FrameSource, preprocessor: Preprocessor, backbone: Backbone, max_frames: int = 16_384) -> None:
         self._source = source
-        self._policy = policy
-        self._trained = any(parameter.requires_grad for parameter in policy.backbone.vision.parameters())
+        self._preprocessor = preprocessor
+        self._backbone = backbone
+        self._trained = any(parameter.requires_grad for parameter in backbone.vision.parameters())
         self._embedded: OrderedDict[tuple[str, int], Tensor] = OrderedDict()
         self._max_frames = max_frames
         self._kept: OrderedDict[tuple[str, int], Pixels] = OrderedDict()
 
-    def features(self, frames: Sequence[Frame]) -> Tensor:
-        """Embeddings of the frames in order, [visual tokens, K, D]; each distinct frame goes through the tower once."""
+    def embed(self, frames: Sequence[Frame]) -> Features:
+        """Embeddings of the frames; each distinct one goes through the tower once, all in one pass."""
         keys = list(dict.fromkeys((frame.video, frame.index) for frame in frames))
-        by_key = {} if self._trained else {key: self._embedded[key] for key in keys if key in self._embedded}
-        if unknown := [key for key in keys if key not in by_key]:
-            by_key.update(zip(unknown, self._embed(unknown), strict=True))
-        return torch.cat([by_key[frame.video, frame.index] for frame in frames])
+        found = {} if self._trained else {key: self._embedded[key] for key in keys if key in self._embedded}
+        if unknown := [key for key in keys if key not in found]:
+            found.update(zip(unknown, self._through_the_tower(unknown), strict=True))
+        return found
 
-    def _embed(self, keys: Sequence[tuple[str, int]]) -> list[Tensor]:
+    def _through_the_tower(self, keys: Sequence[tuple[str, int]]) -> list[Tensor]:
         self._read(keys)
-        preprocessor = self._policy.preprocessor
         resized = [self._kept[key] for key in keys]
-        grids = [preprocessor.grid(*pixels.shape[:2]) for pixels in resized]
-        with torch.set_grad_enabled(self._trained):
-            features = self._policy.backbone.features([preprocessor.patchify(pixels) for pixels in resized], grids)
+        grids = [self._preprocessor.grid(*pixels.shape[:2]) for pixels in resized]
+        with torch.set_grad_enabled(self._trained and torch.is_grad_enabled()):
+            features = self._backbone.features([self._preprocessor.patchify(pixels) for pixels in resized], grids)
         if not self._trained:
             self._embedded.update(zip(keys, features, strict=True))
             while len(self._embedded) > max(self._max_frames, len(keys)):
@@ -57,6 +61,6 @@ class FrameReader:
                 missing.setdefault(key[0], []).append(key[1])
         for video, indices in missing.items():
             for index, pixels in zip(indices, self._source.frames(video, indices), strict=True):
-                self._kept[video, index] = self._policy.preprocessor.resize(pixels)
+                self._kept[video, index] = self._preprocessor.resize(pixels)
         while len(self._kept) > max(self._max_frames, len(keys)):
             self._kept.popitem(last=False)

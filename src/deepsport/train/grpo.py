@@ -1,8 +1,8 @@
 """Agentic GRPO: groups of whole episodes, a gated reward, group-relative advantages, no critic.
 
 Groups whose answers are all equally right teach nothing and are dropped; those of them that still differ in total reward (by the
-exploration bonus alone) are counted as phantom groups. Tool output carries no loss. P questions, G episodes each, S sampled
-tokens.
+exploration bonus alone) are counted as phantom groups. Tool output carries no loss. P questions, G episodes each, B episodes of
+all groups, S sampled tokens.
 """
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (torch, transformers and safetensors are only partly typed)
@@ -18,24 +18,22 @@ from pydantic import Field
 from torch import Tensor
 
 from deepsport.agent.rollout import Limits, run_episode
-from deepsport.config import Config
-from deepsport.policy.base import Sampling
+from deepsport.policy.base import Policy, Sampling
 from deepsport.policy.local.policy import LocalPolicy
 from deepsport.progress import track
-from deepsport.records import Episode, Question, Reward
+from deepsport.records import Episode, Question, Reward, TokenRecord
 from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
-from deepsport.train import checkpoint
-from deepsport.train.batch import Batch, collate_groups, sampled_logprobs
-from deepsport.train.frames import FrameReader
-from deepsport.train.objective import Aggregation, advantages, clipped_loss, has_spread, is_clipped, kl_penalty, token_weights
-from deepsport.train.optimiser import OptimiserConfig, make_optimiser, require_finite, update
+from deepsport.train.distributed import ALONE, World
+from deepsport.train.objective import Aggregation, advantages, clipped_loss, has_spread, is_clipped, kl_penalty
+from deepsport.train.optimiser import OptimiserConfig, require_finite
 from deepsport.train.sampler import draw
+from deepsport.train.trainee import Portion, Trainee, TraineeConfig
 from deepsport.train.watch import describe_step
 from deepsport.video.source import FrameSource
 
 
-class GRPOConfig(Config):
+class GRPOConfig(TraineeConfig):
     """One run of reinforcement learning."""
 
     steps: int = Field(default=60, ge=1)
@@ -47,8 +45,6 @@ class GRPOConfig(Config):
     max_reply_tokens: int = Field(default=128, ge=1)
     updates_per_step: int = Field(default=1, ge=1)
     """Optimiser steps on each batch of rollouts."""
-    rows_per_forward: int = Field(default=16, ge=1)
-    """Episodes in one forward pass; bounds memory."""
     divide_by_std: bool = False
     """Divide advantages by the group's standard deviation (original GRPO)."""
     filter_by_accuracy: bool = True
@@ -58,12 +54,7 @@ class GRPOConfig(Config):
     aggregation: Aggregation = Aggregation.TOKEN
     kl_coefficient: float = 0.0
     """Weight of the KL penalty against the policy at the start; 0 leaves the reference out."""
-    train_vision: bool = False
-    """Also train the vision tower; frozen, a frame is embedded once for the whole run."""
-    train_embeddings: bool = True
-    """Also train the token embeddings. AdamW moves that of a token sampled once as far as a weight that every token trains."""
     optimiser: OptimiserConfig = OptimiserConfig(lr=2e-4)
-    checkpoint_every: int = Field(default=20, ge=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +86,18 @@ def reinforce(
     reward: GatedReward,
     origin: Path,
     seed: int,
+    world: World = ALONE,
 ) -> None:
     """Trains in place, resuming from the newest checkpoint. Raises TrainingError before a bad step moves a weight."""
-    policy.backbone.vision.requires_grad_(config.train_vision)
-    if not config.train_embeddings:
-        policy.backbone.embeddings.requires_grad_(False)
-    optimiser = make_optimiser([p for p in policy.backbone.model.parameters() if p.requires_grad], config.optimiser)
-    learner = Learner(policy, optimiser, FrameReader(source, policy), config)
+    trainee = Trainee(policy, source, config, config.steps, seed=seed, world=world)
     folder = run.path("checkpoints/rl")
-    first = checkpoint.resume(folder, policy, optimiser)
+    learner = Learner(trainee, config)  # before resuming: the reference is the policy at the start
+    first = trainee.resume(folder)
     with track("rl", total=config.steps, unit="steps", done=first) as tick:
         for step in range(first, config.steps):
             started = time.monotonic()
             questions_P = draw(questions, config.questions_per_step, step, seed)
-            episodes_PG = asyncio.run(rollouts(policy, questions_P, source, config, limits, seed=seed * 100_003 + step))
+            episodes_PG = rollouts(policy, questions_P, source, config, limits, seed=seed * 100_003 + step, world=world)
             groups = [score(episodes, reward) for episodes in episodes_PG]  # bad episodes are left out, not scored
             kept = [group for group in groups if (group.teaches if config.filter_by_accuracy else group.differs)]
             seconds_rollout = time.monotonic() - started
@@ -120,26 +109,37 @@ def reinforce(
             }
             run.append("metrics.jsonl", {"stage": "rl", "step": step, **metrics, **learnt, **seconds})
             tick(extra=f"reward {metrics['reward']:.2f}  accuracy {metrics['accuracy']:.2f}  calls {metrics['tool_calls']:.2f}")
-            if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
-                checkpoint.save(folder, policy, optimiser, step + 1, origin)
+            trainee.save(folder, step + 1, origin)
 
 
-async def rollouts(
-    policy: LocalPolicy, questions_P: Sequence[Question], source: FrameSource, config: GRPOConfig, limits: Limits, *, seed: int
+def rollouts(
+    policy: Policy,
+    questions_P: Sequence[Question],
+    source: FrameSource,
+    config: GRPOConfig,
+    limits: Limits,
+    *,
+    seed: int,
+    world: World = ALONE,
 ) -> list[list[Episode]]:
-    """G episodes for each of P questions, all at once; every episode has its own seed."""
+    """G episodes for each of P questions, dealt out over the ranks, all at once; every episode has its own seed."""
+    G = config.group_size
 
     async def one(question: Question, number: int) -> Episode:
         sampling = Sampling(
             temperature=config.temperature,
             max_tokens=config.max_reply_tokens,
-            seed=seed * len(questions_P) * config.group_size + number,
+            seed=seed * len(questions_P) * G + number,
         )
         return await run_episode(question, policy, source, limits=limits, sampling=sampling)
 
-    G = config.group_size
-    flat = await asyncio.gather(*(one(q, p * G + g) for p, q in enumerate(questions_P) for g in range(G)))
-    return [flat[start : start + G] for start in range(0, len(flat), G)]
+    async def group(p: int, question: Question) -> list[Episode]:
+        return await asyncio.gather(*(one(question, p * G + g) for g in range(G)))
+
+    async def mine() -> list[list[Episode]]:
+        return await asyncio.gather(*(group(p, question) for p, question in world.share(list(enumerate(questions_P)))))
+
+    return world.gather(asyncio.run(mine()))
 
 
 def score(episodes: Sequence[Episode], reward: GatedReward) -> Group:
@@ -152,96 +152,75 @@ def score(episodes: Sequence[Episode], reward: GatedReward) -> Group:
 class Learner:
     """Turns scored groups into optimiser steps."""
 
-    def __init__(self, policy: LocalPolicy, optimiser: torch.optim.Optimizer, frames: FrameReader, config: GRPOConfig) -> None:
-        self._policy = policy
-        self._optimiser = optimiser
-        self._frames = frames
+    def __init__(self, trainee: Trainee, config: GRPOConfig) -> None:
+        self._trainee = trainee
         self._config = config
-        model = policy.backbone.model
-        self._reference = {k: v.clone() for k, v in model.state_dict().items()} if config.kl_coefficient else None
+        self._reference = trainee.weights() if config.kl_coefficient else None
 
     def step(self, groups: Sequence[Group], step: int) -> dict[str, float]:
         """One batch of rollouts, `updates_per_step` times; returns what to log."""
-        config = self._config
-        episodes = [episode for group in groups for episode in group.episodes]
-        rewards_by_group = [torch.tensor([[reward.total for reward in group.rewards]]) for group in groups]
-        advantages_B = torch.cat([advantages(r, divide_by_std=config.divide_by_std)[0] for r in rewards_by_group])
-        group_of = [number for number, group in enumerate(groups) for _ in group.episodes]
-        speaking = [row for row, episode in enumerate(episodes) if _n_sampled(episode)]
-        parts = self._collate(episodes, group_of, speaking)
-        references = self._reference_logprobs([batch for batch, _ in parts])
-        n_tokens = sum(len(batch.rows_S) for batch, _ in parts)
+        config, trainee = self._config, self._trainee
+        episodes, records, advantages_B = _speaking(groups, divide_by_std=config.divide_by_std)
+        portions = trainee.portions(records)
+        weights = [_weights(portion, records, config.aggregation) for portion in portions]
+        references = self._reference_logprobs(portions)
         old_logprobs: list[Tensor] = []  # the trainer's own: the sampler's differ in the last bits with what shared its batch
         stats: dict[str, float] = {}
+        mismatch = 0.0
         for number in range(config.updates_per_step):
-            loss, mismatch, clipped = 0.0, 0.0, 0.0
-            for part, ((batch, rows), reference) in enumerate(zip(parts, references, strict=True)):
-                weights_S = self._weights(batch, n_tokens, len(speaking))
-                logprobs_S = sampled_logprobs(self._policy, batch, self._frames.features(batch.frames), config.temperature)
+            sums = {"loss": 0.0, "clipped": 0.0, "tokens": 0.0, "tokens_unique": 0.0}
+            for place, (portion, weights_S, reference_S) in enumerate(zip(portions, weights, references, strict=True)):
+                logprobs_S = trainee.logprobs(portion, config.temperature)
                 if number == 0:
                     old_logprobs.append(logprobs_S.detach())
-                    mismatch = max(mismatch, (old_logprobs[part] - batch.old_logprobs_S).abs().max().item())
-                advantages_S = advantages_B[rows].to(logprobs_S.device)[batch.rows_S]
-                losses_S = clipped_loss(
-                    logprobs_S, old_logprobs[part], advantages_S, clip_low=config.clip_low, clip_high=config.clip_high
-                )
-                if reference is not None:
-                    losses_S = losses_S + config.kl_coefficient * kl_penalty(logprobs_S, reference)
+                    mismatch = max(mismatch, (old_logprobs[place] - portion.part.old_logprobs_S).abs().max().item())
+                advantages_S = advantages_B.to(logprobs_S.device)[portion.members][portion.part.record_S]
+                clips = {"clip_low": config.clip_low, "clip_high": config.clip_high}
+                losses_S = clipped_loss(logprobs_S, old_logprobs[place], advantages_S, **clips)
+                if reference_S is not None:
+                    losses_S = losses_S + config.kl_coefficient * kl_penalty(logprobs_S, reference_S)
                 share = (losses_S * weights_S).sum()
-                require_finite(share, step, [episodes[row].id for row in rows])
+                require_finite(share, step, [episodes[row].id for row in portion.members.tolist()])
                 share.backward()
-                loss += share.item()
-                gap_S = (logprobs_S - old_logprobs[part]).detach()
-                inert_S = is_clipped(gap_S, advantages_S, clip_low=config.clip_low, clip_high=config.clip_high)
-                clipped += float((weights_S * inert_S).sum())
-            norm = update(self._optimiser, config.optimiser, step, config.steps, [episode.id for episode in episodes])
-            if number == 0:
-                stats = {"loss": loss, "grad_norm": norm, "mismatch": mismatch}
-            stats["clipped"] = clipped
-        if config.train_vision:
-            self._policy.features.forget()
-        return stats | {"tokens": float(n_tokens)}
+                inert_S = is_clipped((logprobs_S - old_logprobs[place]).detach(), advantages_S, **clips)
+                sums["loss"] += share.item()
+                sums["clipped"] += float((weights_S * inert_S).sum())
+                sums["tokens"] += len(weights_S) * portion.counts
+                sums["tokens_unique"] += portion.part.tree.n_tokens * portion.counts
+            norm = trainee.step(step, [episode.id for episode in episodes])
+            sums = trainee.world.total(sums)
+            stats = {"grad_norm": norm, "mismatch": mismatch} | stats | sums | {"loss": stats.get("loss", sums["loss"])}
+        return stats
 
-    def _collate(
-        self, episodes: Sequence[Episode], group_of: Sequence[int], rows: Sequence[int]
-    ) -> list[tuple[Batch, list[int]]]:
-        """Micro-batches of the given episodes, of like length, each with the rows it came from."""
-        size, order = self._config.rows_per_forward, sorted(rows, key=lambda row: len(_ids(episodes[row])))
-        cuts = [order[start : start + size] for start in range(0, len(order), size)]
-        records = [[episodes[row].tokens for row in cut] for cut in cuts]
-        return [
-            (collate_groups([r for r in part if r is not None], [group_of[row] for row in cut], self._policy), cut)
-            for part, cut in zip(records, cuts, strict=True)
-        ]
-
-    def _weights(self, batch: Batch, n_tokens: int, n_episodes: int) -> Tensor:
-        """[S] shares of the whole batch's mean, of which this micro-batch is a part."""
-        how = self._config.aggregation
-        share = len(batch.rows_S) / n_tokens if how is Aggregation.TOKEN else batch.n_rows / n_episodes
-        return token_weights(batch.rows_S, batch.n_rows, how) * share
-
-    def _reference_logprobs(self, batches: Sequence[Batch]) -> list[Tensor] | list[None]:
-        """[S] of each batch by the weights at the start, which change places with today's once for all of them."""
+    def _reference_logprobs(self, portions: Sequence[Portion]) -> list[Tensor] | list[None]:
+        """[S] of each portion by the weights at the start, which change places with today's once for all of them."""
         if self._reference is None:
-            return [None] * len(batches)
-        model, temperature = self._policy.backbone.model, self._config.temperature
+            return [None] * len(portions)
+        now = self._trainee.weights()
         with torch.no_grad():
-            now = {k: v.clone() for k, v in model.state_dict().items()}
-            model.load_state_dict(self._reference)
-            logprobs = [sampled_logprobs(self._policy, b, self._frames.features(b.frames), temperature) for b in batches]
-            model.load_state_dict(now)
+            self._trainee.put(self._reference)
+            logprobs = [self._trainee.logprobs(portion, self._config.temperature) for portion in portions]
+            self._trainee.put(now)
         return logprobs
+
+
+def _speaking(groups: Sequence[Group], *, divide_by_std: bool) -> tuple[list[Episode], list[TokenRecord], Tensor]:
+    """The episodes in which the policy spoke at all (an opening may overflow its context), their tokens, and [B] advantages."""
+    by_group = [torch.tensor([[reward.total for reward in group.rewards]]) for group in groups]
+    advantages_B = torch.cat([advantages(rewards_1G, divide_by_std=divide_by_std)[0] for rewards_1G in by_group])
+    episodes = [episode for group in groups for episode in group.episodes]
+    heard = [(row, e, e.tokens) for row, e in enumerate(episodes) if e.tokens and any(e.tokens.sampled)]
+    return [e for _, e, _ in heard], [tokens for *_, tokens in heard], advantages_B[[row for row, *_ in heard]]
+
+
+def _weights(portion: Portion, records: Sequence[TokenRecord], how: Aggregation) -> Tensor:
+    """[S] what each token of a portion counts in the mean over the whole batch."""
+    n_tokens_B = torch.tensor([sum(record.sampled) for record in records], device=portion.members.device)
+    tokens_S = n_tokens_B[portion.members][portion.part.record_S]
+    share_S = torch.ones_like(tokens_S) / n_tokens_B.sum() if how is Aggregation.TOKEN else 1 / (tokens_S * len(records))
+    return share_S * portion.counts
 
 
 def _differ(values: Sequence[float]) -> bool:
     """Whether the episodes of a group differ; where none could be scored, none does."""
     return bool(values) and bool(has_spread(torch.tensor([values])))
-
-
-def _n_sampled(episode: Episode) -> int:
-    """How many tokens the policy itself spoke; none if the opening already overflowed its context."""
-    return sum(episode.tokens.sampled) if episode.tokens else 0
-
-
-def _ids(episode: Episode) -> tuple[int, ...]:
-    return episode.tokens.ids if episode.tokens else ()

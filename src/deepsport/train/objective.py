@@ -56,12 +56,3 @@ def kl_penalty(logprobs_S: Tensor, reference_S: Tensor) -> Tensor:
     """[S] estimate of KL(policy || reference) at the sampled tokens, never negative (Schulman's k3)."""
     difference_S = reference_S - logprobs_S
     return torch.exp(difference_S) - difference_S - 1
-
-
-def token_weights(rows_S: Tensor, n_rows: int, how: Aggregation) -> Tensor:
-    """[S] weights that sum to 1: what each token's loss counts in the mean over a batch."""
-    if how is Aggregation.TOKEN:
-        return torch.full(rows_S.shape, 1.0 / max(1, len(rows_S)), device=rows_S.device)
-    lengths_B = torch.bincount(rows_S, minlength=n_rows)
-    n_speaking = (lengths_B > 0).sum()
-    return 1.0 / (lengths_B[rows_S] * n_speaking)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from deepsport.config import Config
 from deepsport.errors import TrainingError
+from deepsport.train.distributed import whole
 
 
 class OptimiserConfig(Config):
@@ -50,7 +51,7 @@ def require_finite(loss: Tensor, step: int, samples: Sequence[str]) -> None:
 def update(optimiser: torch.optim.Optimizer, config: OptimiserConfig, step: int, n_steps: int, samples: Sequence[str]) -> float:
     """Clips, checks and applies the gradients; returns their norm. Raises TrainingError on one that is not finite."""
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
-    norm = nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
+    norm = whole(nn.utils.clip_grad_norm_(parameters, config.max_grad_norm))
     if not torch.isfinite(norm):
         raise TrainingError(
             f"step {step}: a gradient is {norm.item()} on samples {', '.join(samples[:8])}. No weight was changed."

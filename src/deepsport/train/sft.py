@@ -1,6 +1,7 @@
 """Supervised fine-tuning: the policy learns to say what the teacher said. Only the teacher's own words carry loss.
 
-One loop for both parts of the curriculum: perception (frames, named and asked about) and episodes (whole trajectories).
+One loop for both parts of the curriculum: perception (frames, named and asked about) and episodes (whole trajectories). Questions
+about one video begin with the same frames; drawn together, these are computed once.
 """
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (torch, transformers and safetensors are only partly typed)
@@ -11,30 +12,25 @@ from pathlib import Path
 
 from pydantic import Field
 
-from deepsport.config import Config
+from deepsport.errors import TrainingError
 from deepsport.policy.local.policy import LocalPolicy
 from deepsport.progress import track
 from deepsport.records import Episode, TokenRecord
 from deepsport.run import Run
-from deepsport.train import checkpoint
-from deepsport.train.batch import collate, sampled_logprobs
-from deepsport.train.frames import FrameReader
-from deepsport.train.optimiser import OptimiserConfig, make_optimiser, require_finite, update
+from deepsport.train.distributed import ALONE, World
+from deepsport.train.optimiser import require_finite
 from deepsport.train.sampler import draw
+from deepsport.train.trainee import Trainee, TraineeConfig
 from deepsport.video.source import FrameSource
 
 
-class SFTConfig(Config):
+class SFTConfig(TraineeConfig):
     """One stage of supervised fine-tuning."""
 
     steps: int = Field(default=200, ge=1)
     batch_size: int = Field(default=16, ge=1)
     """Episodes per step."""
     train_vision: bool = True
-    """Also train the vision tower; frozen, a frame is embedded once for the whole run."""
-    optimiser: OptimiserConfig = OptimiserConfig()
-    checkpoint_every: int = Field(default=100, ge=1)
-    """Steps between checkpoints."""
 
 
 def fit(
@@ -47,34 +43,41 @@ def fit(
     stage: str,
     origin: Path,
     seed: int,
+    world: World = ALONE,
 ) -> None:
     """Trains in place, resuming from the stage's newest checkpoint. Raises TrainingError before a bad step moves a weight."""
-    policy.backbone.vision.requires_grad_(config.train_vision)
-    frames = FrameReader(source, policy)
-    optimiser = make_optimiser([p for p in policy.backbone.model.parameters() if p.requires_grad], config.optimiser)
+    trainee = Trainee(policy, source, config, config.steps, seed=seed, world=world)
     folder = run.path(f"checkpoints/{stage}")
-    first = checkpoint.resume(folder, policy, optimiser)
+    first = trainee.resume(folder)
     with track(stage, total=config.steps, unit="steps", done=first) as tick:
         for step in range(first, config.steps):
             started = time.monotonic()
-            batch_of = draw(episodes, config.batch_size, step, seed)
-            ids = [episode.id for episode in batch_of]
-            batch = collate([_tokens(episode) for episode in batch_of], policy)
-            loss = -sampled_logprobs(policy, batch, frames.features(batch.frames)).mean()
-            require_finite(loss, step, ids)
-            loss.backward()
-            norm = update(optimiser, config.optimiser, step, config.steps, ids)
-            seconds = time.monotonic() - started
-            run.append(
-                "metrics.jsonl", {"stage": stage, "step": step, "loss": loss.item(), "grad_norm": norm, "seconds": seconds}
-            )
-            tick(extra=f"loss {loss.item():.3f}")
-            if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.steps:
-                checkpoint.save(folder, policy, optimiser, step + 1, origin)
+            batch = draw(episodes, config.batch_size, step, seed)
+            loss, n_unique = _imitate(trainee, batch, step)
+            norm = trainee.step(step, [episode.id for episode in batch])
+            metrics = {"loss": loss, "grad_norm": norm, "tokens": n_unique, "seconds": time.monotonic() - started}
+            run.append("metrics.jsonl", {"stage": stage, "step": step, **metrics})
+            tick(extra=f"loss {loss:.3f}")
+            trainee.save(folder, step + 1, origin)
     policy.features.forget()
+
+
+def _imitate(trainee: Trainee, batch: Sequence[Episode], step: int) -> tuple[float, float]:
+    """Gradients of the mean loss over all words of the teacher; returns the loss and the tokens that went through the model."""
+    records = [_tokens(episode) for episode in batch]
+    n_spoken = sum(sum(record.sampled) for record in records)
+    sums = {"loss": 0.0, "tokens": 0.0}
+    for portion in trainee.portions(records):
+        share = -trainee.logprobs(portion).sum() / n_spoken * portion.counts
+        require_finite(share, step, [batch[index].id for index in portion.members.tolist()])
+        share.backward()
+        sums["loss"] += share.item()
+        sums["tokens"] += portion.part.tree.n_tokens * portion.counts
+    sums = trainee.world.total(sums)
+    return sums["loss"], sums["tokens"]
 
 
 def _tokens(episode: Episode) -> TokenRecord:
     if episode.tokens is None:
-        raise ValueError(f"episode {episode.id} has no token record: play it back through the policy's tokenizer first")
+        raise TrainingError(f"episode {episode.id} has no token record: play it back through the policy's tokenizer first")
     return episode.tokens

@@ -1,9 +1,14 @@
 """The sports of the arena, by name."""
 
 from deepsport.arena.sport import Sport
+from deepsport.arena.sports.badminton import BADMINTON
 from deepsport.arena.sports.basketball import BASKETBALL
 from deepsport.arena.sports.diving import DIVING
 from deepsport.arena.sports.soccer import SOCCER
+from deepsport.arena.sports.table_tennis import TABLE_TENNIS
 from deepsport.arena.sports.tennis import TENNIS
+from deepsport.arena.sports.volleyball import VOLLEYBALL
 
-SPORTS: dict[str, Sport] = {sport.name: sport for sport in (SOCCER, BASKETBALL, TENNIS, DIVING)}
+SPORTS: dict[str, Sport] = {
+    sport.name: sport for sport in (SOCCER, BASKETBALL, TENNIS, DIVING, VOLLEYBALL, TABLE_TENNIS, BADMINTON)
+}

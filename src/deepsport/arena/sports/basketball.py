@@ -8,8 +8,8 @@ from deepsport.arena.canvas import HEIGHT, LINE, WIDTH, Canvas, Color, jitter, m
 from deepsport.arena.figure import Pose
 from deepsport.arena.props import draw_actor, draw_bar, draw_crowd, draw_official, draw_shadow, sway
 from deepsport.arena.scene import PAN, Extra, ball, pick_kits, sprites, wander
-from deepsport.arena.sport import Sport
-from deepsport.arena.truth import Event, Side
+from deepsport.arena.sport import Form, Sport
+from deepsport.arena.truth import Action, Side
 
 WOOD: Color = (206, 150, 92)
 ORANGE: Color = (238, 112, 28)
@@ -17,6 +17,11 @@ FAR_END = 40
 
 # pose, hip (x, y), ball (x, y)
 KINDS = {
+    "fadeaway": (
+        Pose(torso=150, near_arm=(206, 190), far_arm=(196, 206), near_leg=(290, 300), far_leg=(330, 300)),
+        (128, 78),
+        (146, 14),
+    ),
     "dunk": (Pose(near_arm=(248, 240), far_arm=(256, 250), near_leg=(40, -40), far_leg=(10, -60)), (116, 64), (82, 28)),
     "layup": (Pose(torso=196, near_arm=(262, 246), far_arm=(40, 70), near_leg=(-75, 0), far_leg=(32, 40)), (140, 74), (90, 62)),
     "jumper": (Pose(near_arm=(188, 172), far_arm=(172, 188), near_leg=(6, 2), far_leg=(-6, -2)), (134, 72), (134, 12)),
@@ -55,21 +60,21 @@ def cast(rng: random.Random, side: Side) -> list[Extra]:
     return extras
 
 
-def closeup(canvas: Canvas, event: Event, rng: random.Random, progress: float) -> None:
-    """The shot at the basket on the left, the referee on the right."""
+def closeup(canvas: Canvas, action: Action, rng: random.Random, progress: float) -> None:
+    """The shot at the basket on the left."""
     _floor(canvas, jitter(WOOD, rng, 10), 78)
     draw_crowd(canvas, rng, 78)
     canvas.rectangle(58, 8, 6, 40, (245, 245, 245), outline=1.4)
-    pose, hip, ball_xy = KINDS[event.kind]
+    pose, hip, ball_xy = KINDS[action.kind]
     dx, dy = sway(rng, progress)
     draw_shadow(canvas, (hip[0] + dx, 120), 24, (140, 96, 56))
-    draw_actor(canvas, event.actor, pose, (hip[0] + dx, hip[1] + dy), 86, rng)
+    draw_actor(canvas, action.actor, pose, (hip[0] + dx, hip[1] + dy), 86, rng)
     _ball(canvas, (ball_xy[0] + dx, ball_xy[1] + dy))
     _basket(canvas)
-    _referee(canvas, event.cue, rng)
 
 
-def _referee(canvas: Canvas, cue: str, rng: random.Random) -> None:
+def signal(canvas: Canvas, cue: str, rng: random.Random) -> None:
+    """The referee and what the hands say."""
     grey = (196, 198, 204)
     if cue == "fist up":
         hand = draw_official(canvas, Pose(near_arm=(158, 180), far_arm=(-20, -10)), grey, rng)
@@ -80,6 +85,17 @@ def _referee(canvas: Canvas, cue: str, rng: random.Random) -> None:
         draw_bar(canvas, (178, 26), (214, 26), 8, LINE)
     else:
         draw_official(canvas, Pose(near_arm=(24, 8), far_arm=(-24, -8)), grey, rng)
+
+
+def replay(canvas: Canvas, sight: str) -> None:
+    """The ring from the front, and where the ball goes."""
+    canvas.rectangle(0, 0, 54, 55, (70, 76, 96))
+    canvas.rectangle(8, 3, 38, 24, (245, 245, 245), outline=1.4)
+    canvas.line(((14, 30), (20, 50)), 1.4, LINE)
+    canvas.line(((40, 30), (34, 50)), 1.4, LINE)
+    canvas.limb(((12, 29), (42, 29)), 3.4, (226, 60, 20))
+    x, y = {"clean swish": (27, 42), "off the board": (27, 14), "on the rim": (44, 24)}[sight]
+    canvas.disc((x, y), 9, ORANGE, outline=1.6)
 
 
 def _ball(canvas: Canvas, center: tuple[float, float]) -> None:
@@ -111,10 +127,19 @@ BASKETBALL = Sport(
     name="basketball",
     kinds=tuple(KINDS),
     rulings={"free throw": ("fist up",), "technical": ("hands in a t",), "nothing": ("hands down",)},
+    forms=(
+        Form("clean swish", 9, "nothing"),
+        Form("off the board", 7, "soften the shot"),
+        Form("on the rim", 5, "raise the arc"),
+    ),
+    moment="basket",
     kind_question="How was the basket made?",
     actor_question="Which colour does the scorer wear?",
     ruling_question="What comes on top of the basket?",
+    form_question="How clean is the shot?",
     backdrop=backdrop,
     cast=cast,
     closeup=closeup,
+    signal=signal,
+    replay=replay,
 )

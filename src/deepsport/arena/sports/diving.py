@@ -8,8 +8,8 @@ from deepsport.arena.canvas import HEIGHT, LINE, WIDTH, Canvas, Color, jitter, m
 from deepsport.arena.figure import Kit, Pose, draw_figure
 from deepsport.arena.props import SHIRTS, draw_bar, draw_crowd, draw_official, sway
 from deepsport.arena.scene import HAIRS, PAN, SKINS, Extra, Path, pick_kits, sprites, wander
-from deepsport.arena.sport import Sport
-from deepsport.arena.truth import Event, Side
+from deepsport.arena.sport import Form, Sport
+from deepsport.arena.truth import Action, Side
 
 WATER: Color = (38, 140, 190)
 WALL: Color = (120, 180, 184)
@@ -18,6 +18,10 @@ SURFACE = 94
 
 # pose, hip (x, y)
 KINDS = {
+    "armstand": (
+        Pose(torso=0, head=0, near_arm=(8, 2), far_arm=(-8, -2), near_leg=(160, 110), far_leg=(180, 200)),
+        (112, 50),
+    ),
     "tuck": (
         Pose(torso=150, head=190, near_arm=(300, 350), far_arm=(290, 340), near_leg=(222, 338), far_leg=(214, 332)),
         (110, 74),
@@ -68,8 +72,8 @@ def cast(rng: random.Random, side: Side) -> list[Extra]:
     return extras
 
 
-def closeup(canvas: Canvas, event: Event, rng: random.Random, progress: float) -> None:
-    """The diver in the air, the referee with the flag on the right."""
+def closeup(canvas: Canvas, action: Action, rng: random.Random, progress: float) -> None:
+    """The diver in the air."""
     wall = jitter(WALL, rng, 8)
     canvas.rectangle(0, 0, WIDTH, HEIGHT, wall)
     for x in range(0, WIDTH, 20):
@@ -79,19 +83,28 @@ def closeup(canvas: Canvas, event: Event, rng: random.Random, progress: float) -
     canvas.rectangle(0, 112, WIDTH, 14, jitter(WATER, rng, 8))
     canvas.rectangle(0, 110, WIDTH, 3, LINE)
     canvas.rectangle(0, 62, 48, 8, (226, 230, 226), outline=1.6)
-    pose, hip = KINDS[event.kind]
-    color, skin = jitter(SHIRTS[event.actor], rng, 5), rng.choice(SKINS)
+    pose, hip = KINDS[action.kind]
+    color, skin = jitter(SHIRTS[action.actor], rng, 5), rng.choice(SKINS)
     suit = Kit(shirt=color, shorts=color, socks=skin, skin=skin, hair=color, bare=True)
     dx, dy = sway(rng, progress)
     at = (hip[0] + dx, hip[1] + dy)
     draw_figure(canvas, pose, at, 84, suit)
-    if event.kind == "twist":
-        for x in (-34, 2, 30):
-            canvas.arc((at[0] + x, at[1]), 7, 24, (300, 190), 5, LINE)
-    _referee(canvas, FLAGS[event.cue], rng)
 
 
-def _referee(canvas: Canvas, flag: Color, rng: random.Random) -> None:
+def replay(canvas: Canvas, sight: str) -> None:
+    """The water just after the dive."""
+    canvas.rectangle(0, 0, 54, 55, (196, 224, 226))
+    canvas.rectangle(0, 38, 54, 17, (30, 110, 170))
+    height = {"no splash": 0, "small splash": 14, "big splash": 34}[sight]
+    canvas.ellipse((27, 40), 12, 3, LINE)
+    for x, share in ((27, 1.0), (17, 0.8), (37, 0.8), (8, 0.5), (46, 0.5)):
+        if height:
+            canvas.polygon(((x - 5, 40), (x + (x - 27) * 0.2, 40 - height * share), (x + 5, 40)), LINE)
+
+
+def signal(canvas: Canvas, cue: str, rng: random.Random) -> None:
+    """The referee and the flag."""
+    flag = FLAGS[cue]
     hand = draw_official(canvas, Pose(near_arm=(160, 178), far_arm=(-20, -10)), (60, 66, 120), rng)
     draw_bar(canvas, (hand[0], hand[1] + 4), (hand[0], 10), 3, (90, 60, 40))
     canvas.polygon(((hand[0], 7), (hand[0] - 36, 9), (hand[0] - 36, 33), (hand[0], 35)), flag, outline=1.6)
@@ -122,13 +135,23 @@ DIVING = Sport(
     name="diving",
     kinds=tuple(KINDS),
     rulings={"valid": ("white flag",), "deduction": ("yellow flag",), "failed": ("red flag",)},
+    forms=(
+        Form("no splash", 9, "nothing"),
+        Form("small splash", 7, "point the toes"),
+        Form("big splash", 5, "enter upright"),
+    ),
+    most_turns=3,
+    moment="dive",
     kind_question="Which position does the diver show?",
     actor_question="Which colour does the diver wear?",
     ruling_question="How does the referee rule the dive?",
+    form_question="How clean is the entry?",
     state_word="round",
     n_digits=1,
     lowest=1,
     backdrop=backdrop,
     cast=cast,
     closeup=closeup,
+    signal=signal,
+    replay=replay,
 )

@@ -8,8 +8,8 @@ from deepsport.arena.canvas import HEIGHT, INK, LINE, WIDTH, Canvas, Color, jitt
 from deepsport.arena.figure import Pose
 from deepsport.arena.props import draw_actor, draw_crowd, draw_net, draw_official, draw_shadow, sway
 from deepsport.arena.scene import PAN, Extra, ball, pick_kits, sprites, wander
-from deepsport.arena.sport import Sport
-from deepsport.arena.truth import Event, Side
+from deepsport.arena.sport import Form, Sport
+from deepsport.arena.truth import Action, Side
 
 GRASS: Color = (62, 148, 62)
 FAR_END = 30
@@ -23,6 +23,11 @@ KINDS = {
         Pose(torso=62, near_arm=(20, 5), far_arm=(110, 80), near_leg=(216, 205), far_leg=(262, 310)),
         (112, 62),
         (82, 13),
+    ),
+    "backheel": (
+        Pose(torso=205, near_arm=(70, 40), far_arm=(250, 220), near_leg=(70, 125), far_leg=(-8, 4)),
+        (118, 74),
+        (168, 92),
     ),
     "slide": (
         Pose(torso=128, near_arm=(40, 20), far_arm=(150, 190), near_leg=(272, 270), far_leg=(225, 330)),
@@ -64,27 +69,35 @@ def cast(rng: random.Random, side: Side) -> list[Extra]:
     return extras
 
 
-def closeup(canvas: Canvas, event: Event, rng: random.Random, progress: float) -> None:
-    """The shot, with the goal on the left and the referee on the right."""
+def closeup(canvas: Canvas, action: Action, rng: random.Random, progress: float) -> None:
+    """The shot, with the goal on the left."""
     _grass(canvas, jitter(GRASS, rng, 8), 0, offset=rng.uniform(0, 28) - 8 * progress)
     draw_crowd(canvas, rng, 40)
     draw_net(canvas, -6, 54, 44, 58)
-    pose, hip, ball_xy = KINDS[event.kind]
+    pose, hip, ball_xy = KINDS[action.kind]
     dx, dy = sway(rng, progress)
     draw_shadow(canvas, (hip[0] + dx, 119), 30, (44, 92, 44))
-    draw_actor(canvas, event.actor, pose, (hip[0] + dx, hip[1] + dy), 86, rng)
+    draw_actor(canvas, action.actor, pose, (hip[0] + dx, hip[1] + dy), 86, rng)
     center = (ball_xy[0] + dx, ball_xy[1] + dy)
     canvas.disc(center, 10.5, (255, 255, 255), outline=1.6)
     canvas.disc(center, 3.6, INK)
-    _referee(canvas, event.cue, rng)
 
 
-def _referee(canvas: Canvas, cue: str, rng: random.Random) -> None:
+def signal(canvas: Canvas, cue: str, rng: random.Random) -> None:
+    """The referee and the card."""
     card = CARDS.get(cue)
     arms = Pose(near_arm=(158, 180), far_arm=(-20, -10)) if card else Pose(near_arm=(50, 35), far_arm=(-50, -35))
     hand = draw_official(canvas, arms, (30, 30, 36), rng)
     if card:
         canvas.rectangle(hand[0] - 11, hand[1] - 26, 22, 28, card, outline=1.6)
+
+
+def replay(canvas: Canvas, sight: str) -> None:
+    """The goal from the front, and where the ball crossed the line."""
+    canvas.rectangle(0, 0, 54, 55, GRASS)
+    draw_net(canvas, 4, 8, 46, 36)
+    at = {"top corner": (44, 14), "low corner": (11, 37), "middle": (27, 26)}[sight]
+    canvas.disc(at, 8.5, (255, 200, 0), outline=1.6)
 
 
 def _grass(canvas: Canvas, green: Color, top: float, offset: float) -> None:
@@ -97,10 +110,19 @@ SOCCER = Sport(
     name="soccer",
     kinds=tuple(KINDS),
     rulings={"booking": ("yellow card",), "dismissal": ("red card",), "nothing": ("no card",)},
+    forms=(
+        Form("top corner", 9, "nothing"),
+        Form("low corner", 7, "lift the ball"),
+        Form("middle", 5, "aim wide"),
+    ),
+    moment="goal",
     kind_question="How was the goal scored?",
     actor_question="Which colour does the scorer wear?",
     ruling_question="What does the defender get for the foul?",
+    form_question="How well is the shot placed?",
     backdrop=backdrop,
     cast=cast,
     closeup=closeup,
+    signal=signal,
+    replay=replay,
 )

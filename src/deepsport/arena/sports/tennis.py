@@ -8,8 +8,8 @@ from deepsport.arena.canvas import HEIGHT, INK, LINE, WIDTH, Canvas, Color, Poin
 from deepsport.arena.figure import Pose
 from deepsport.arena.props import draw_actor, draw_bar, draw_crowd, draw_shadow, sway
 from deepsport.arena.scene import PAN, Extra, ball, pick_kits, sprites, wander
-from deepsport.arena.sport import Sport
-from deepsport.arena.truth import Event, Side
+from deepsport.arena.sport import Form, Sport
+from deepsport.arena.truth import Action, Side
 
 BALL: Color = (214, 240, 50)
 COURTS: tuple[tuple[Color, Color], ...] = (
@@ -21,6 +21,12 @@ COURTS: tuple[tuple[Color, Color], ...] = (
 
 # pose, hip (x, y), angle of the racket, ball (x, y)
 KINDS = {
+    "serve": (
+        Pose(torso=188, near_arm=(110, 200), far_arm=(184, 176), near_leg=(-14, -8), far_leg=(26, 6)),
+        (120, 84),
+        150,
+        (116, 10),
+    ),
     "smash": (
         Pose(torso=172, near_arm=(196, 190), far_arm=(240, 215), near_leg=(20, -60), far_leg=(-12, -60)),
         (126, 88),
@@ -75,8 +81,8 @@ def cast(rng: random.Random, side: Side) -> list[Extra]:
     ]
 
 
-def closeup(canvas: Canvas, event: Event, rng: random.Random, progress: float) -> None:
-    """The stroke, with the net on the left and the replay on the right."""
+def closeup(canvas: Canvas, action: Action, rng: random.Random, progress: float) -> None:
+    """The stroke, with the net on the left."""
     court, surround = (jitter(color, rng, 8) for color in rng.choice(COURTS))
     canvas.rectangle(0, 0, WIDTH, HEIGHT, court)
     canvas.rectangle(0, 40, WIDTH, 30, surround)
@@ -84,13 +90,12 @@ def closeup(canvas: Canvas, event: Event, rng: random.Random, progress: float) -
     canvas.line(((0, 106), (WIDTH, 106)), 3, LINE)
     canvas.rectangle(0, 74, 34, 52, mix(surround, INK, 0.5))
     canvas.rectangle(0, 70, 34, 5, LINE)
-    pose, hip, angle, ball_xy = KINDS[event.kind]
+    pose, hip, angle, ball_xy = KINDS[action.kind]
     dx, dy = sway(rng, progress)
     draw_shadow(canvas, (hip[0] + dx, 121), 26, mix(court, INK, 0.4))
-    body = draw_actor(canvas, event.actor, pose, (hip[0] + dx, hip[1] + dy), 82, rng)
+    body = draw_actor(canvas, action.actor, pose, (hip[0] + dx, hip[1] + dy), 82, rng)
     _racket(canvas, body.near_hand, angle)
     canvas.disc((ball_xy[0] + dx, ball_xy[1] + dy), 8, BALL, outline=1.6)
-    _replay(canvas, event.cue)
 
 
 def _racket(canvas: Canvas, hand: Point, angle: float) -> None:
@@ -103,7 +108,20 @@ def _racket(canvas: Canvas, hand: Point, angle: float) -> None:
         canvas.line(((center[0] - 9, center[1] + step), (center[0] + 9, center[1] + step)), 0.6, (120, 124, 134))
 
 
-def _replay(canvas: Canvas, cue: str) -> None:
+def replay(canvas: Canvas, sight: str) -> None:
+    """The racket, and where the ball meets it."""
+    canvas.rectangle(0, 0, 54, 55, (40, 90, 80))
+    canvas.line(((27, 40), (27, 56)), 5, (60, 40, 30))
+    canvas.ellipse((27, 22), 17, 20, INK)
+    canvas.ellipse((27, 22), 14, 17, (206, 208, 216))
+    for step in (-8, -3, 3, 8):
+        canvas.line(((27 + step, 6), (27 + step, 38)), 0.7, (120, 124, 134))
+        canvas.line(((14, 22 + step), (40, 22 + step)), 0.7, (120, 124, 134))
+    x, y = {"centre of strings": (27, 22), "low on strings": (27, 42), "on the frame": (44, 10)}[sight]
+    canvas.disc((x, y), 8, BALL, outline=1.6)
+
+
+def signal(canvas: Canvas, cue: str, rng: random.Random) -> None:
     """The line from above, the ball in, on or beyond it; or the net with the ball in it."""
     canvas.rectangle(170, 4, 52, 118, (52, 104, 178), outline=3)
     if cue == "ball in net":
@@ -123,10 +141,19 @@ TENNIS = Sport(
     name="tennis",
     kinds=tuple(KINDS),
     rulings={"winner": ("ball in", "ball on line"), "out": ("ball out",), "net": ("ball in net",)},
+    forms=(
+        Form("centre of strings", 9, "nothing"),
+        Form("low on strings", 7, "bend the knees"),
+        Form("on the frame", 5, "watch the ball"),
+    ),
+    moment="point",
     kind_question="Which stroke ends the point?",
     actor_question="Which colour does the player wear?",
     ruling_question="How is the point decided?",
+    form_question="How clean is the contact?",
     backdrop=backdrop,
     cast=cast,
     closeup=closeup,
+    signal=signal,
+    replay=replay,
 )

@@ -8,19 +8,51 @@ one per DeepStack level of Qwen3-VL).
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (torch, transformers and safetensors are only partly typed)
 
+import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 from transformers import AttentionInterface
+from transformers.integrations.flex_attention import flex_attention_forward
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from deepsport.errors import TrainingError
 from deepsport.policy.local.preprocess import Patches
 
 FRAME_ATTENTION = "deepsport_flash_frames"
 """transformers hands packed sequences with their lengths to attention functions whose name contains `flash`."""
+
+TEXT_ATTENTION = "deepsport_text"
+"""Attention of the language model, which meets masks of two kinds."""
+
+
+@dataclass(frozen=True, slots=True)
+class TreeMask:
+    """Who may look at whom where tokens are packed as a tree: at itself, before it in its node, and at all nodes above."""
+
+    lineage: Tensor
+    """[nodes, nodes] whether the second is the first or stands above it."""
+    node_N: Tensor
+    """Which node each token is in; parents come before their children."""
+
+    def dense(self) -> Tensor:
+        """Boolean [1, 1, N, N]."""
+        order = torch.arange(len(self.node_N), device=self.node_N.device)
+        return (self.lineage[self.node_N][:, self.node_N] & (order[:, None] >= order))[None, None]
+
+    def blocks(self) -> BlockMask:
+        """For FlexAttention, which leaves out the blocks in which nobody looks at anybody."""
+        lineage, node_N, n = self.lineage, self.node_N, len(self.node_N)
+
+        def looks(_b: Tensor, _h: Tensor, query: Tensor, key: Tensor) -> Tensor:
+            return lineage[node_N[query], node_N[key]] & (query >= key)
+
+        return create_block_mask(looks, None, None, n, n, device=node_N.device)
 
 
 class KeyValueStore(Protocol):
@@ -41,12 +73,27 @@ class Backbone:
         self.text_config = parts.config.text_config
         self.merge_size: int = parts.config.vision_config.spatial_merge_size
         self._image_pad = image_pad
+        self._forbidden = suppressed
         self._suppressed = torch.tensor(sorted(suppressed), device=self.device)
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.model.parameters()).device
+
+    def copy(self, dtype: torch.dtype) -> "Backbone":
+        """Another backbone with weights of its own."""
+        return Backbone(copy.deepcopy(self.model).to(dtype), self._image_pad, self._forbidden)
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The layers of the language model and the vision tower: what is sharded one by one."""
+        return [*self._language.layers, *self._visual.blocks]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the weights."""
+        return next(self.model.parameters()).dtype
 
     @property
     def vision(self) -> nn.Module:
@@ -75,13 +122,13 @@ class Backbone:
         ids_BL: Tensor,
         features: Tensor | None,
         positions_3BL: Tensor,
-        mask: Tensor | None = None,
+        mask: Tensor | TreeMask,
         cache: KeyValueStore | None = None,
     ) -> Tensor:
         """Last hidden states [B, L, D].
 
         features: [sum of visual tokens, K, D] in row-major order of the image placeholders in ids_BL.
-        mask: boolean [B, 1, L, keys], true where a query may look; None: at itself and all before it in its row.
+        mask: boolean [B, 1, L, keys], true where a query may look.
         Raises TrainingError when placeholders and embeddings differ in number."""
         embeddings = self._language.embed_tokens(ids_BL)
         visual = ids_BL == self._image_pad
@@ -98,7 +145,7 @@ class Backbone:
         out = self._language(
             inputs_embeds=embeddings,
             position_ids=positions_3BL,
-            attention_mask=mask,
+            attention_mask=_for_attention(mask),
             past_key_values=cache,
             use_cache=cache is not None,
             **extra,
@@ -110,6 +157,21 @@ class Backbone:
         logits = self._head(hidden).float()
         logits = logits.index_fill(-1, self._suppressed, float("-inf"))
         return torch.log_softmax(logits / temperature, dim=-1)
+
+
+def _for_attention(mask: Tensor | TreeMask) -> Tensor | BlockMask:
+    if isinstance(mask, Tensor):
+        return mask
+    return mask.blocks() if mask.node_N.is_cuda else mask.dense()
+
+
+def _text_attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | BlockMask, **settings: Any
+) -> tuple[Tensor, Tensor | None]:
+    """FlexAttention under a block mask, else PyTorch's fused attention."""
+    if isinstance(attention_mask, BlockMask):
+        return flex_attention_forward(module, query, key, value, attention_mask, **settings)
+    return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
 
 
 def _frame_attention(
@@ -135,3 +197,4 @@ def _frame_attention(
 
 
 AttentionInterface.register(FRAME_ATTENTION, _frame_attention)
+AttentionInterface.register(TEXT_ATTENTION, _text_attention)

@@ -8,16 +8,19 @@ arena. Nothing is unpickled and no code of a checkpoint is run; a hub id downloa
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 from transformers import AutoConfig, Qwen2_5_VLForConditionalGeneration, Qwen3VLForConditionalGeneration
 from transformers.utils import logging as transformers_logging
 
 from deepsport.errors import PolicyError
-from deepsport.policy.local.backbone import FRAME_ATTENTION, Backbone
+from deepsport.policy.local.adapter import has_adapter, save_adapter
+from deepsport.policy.local.backbone import FRAME_ATTENTION, TEXT_ATTENTION, Backbone
 from deepsport.policy.local.chat import Chat
 from deepsport.policy.local.policy import LocalPolicy
 from deepsport.policy.local.preprocess import Preprocessor
@@ -62,8 +65,9 @@ def origin_of(model: str) -> Path:
     return NANO if model == "nano" else _folder(model)
 
 
-def save_policy(policy: LocalPolicy, folder: Path, origin: Path) -> None:
-    """Writes the weights and, from the folder they came from (an adapter: from its base), all that belongs to them."""
+def save_policy(policy: LocalPolicy, folder: Path, origin: Path, weights: Mapping[str, Tensor] | None = None) -> None:
+    """Writes the weights (the policy's own by default) and, from the folder they came from (an adapter: from its base), all that
+    belongs to them. Of a policy with an adapter, the adapter alone."""
     folder.mkdir(parents=True, exist_ok=True)
     base = _base_of(origin)
     for name in SIDE_FILES:
@@ -71,7 +75,11 @@ def save_policy(policy: LocalPolicy, folder: Path, origin: Path) -> None:
             shutil.copyfile(base / name, folder / name)
     settings = {"brief": policy.brief, "arena_only": policy.arena_only}
     (folder / "deepsport.json").write_text(json.dumps(settings, indent=2), encoding="utf-8")
-    cast(Any, policy.backbone.model).save_pretrained(folder)
+    model: Any = policy.backbone.model
+    if has_adapter(model):
+        save_adapter(model, folder, base)
+    else:
+        model.save_pretrained(folder, state_dict=None if weights is None else dict(weights))
 
 
 def _base_of(folder: Path) -> Path:
@@ -120,13 +128,14 @@ def _load_weights(folder: Path) -> Any:
         raise PolicyError(f"{folder} holds no complete safetensors weights: {error}") from error
     if absent := sorted(found["missing_keys"]):
         raise PolicyError(f"{folder} lacks {len(absent)} weights, {absent[0]} among them. Get the whole checkpoint again.")
-    batch_frames(network)
+    use_our_attention(network)
     return network.to("cuda") if on_gpu else network
 
 
-def batch_frames(network: Any) -> None:
-    """Lets the vision tower attend within all frames at once."""
+def use_our_attention(network: Any) -> None:
+    """Lets the vision tower attend within all frames at once, and the language model under a tree mask."""
     network.model.visual.config._attn_implementation = FRAME_ATTENTION
+    network.model.language_model.config._attn_implementation = TEXT_ATTENTION
 
 
 def _read_json(path: Path) -> dict[str, Any]:

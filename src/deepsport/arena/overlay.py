@@ -1,18 +1,25 @@
-"""The scoreboard: one or two seven-segment digits, as large as the corner of a small model's picture allows.
+"""Broadcast graphics laid over the picture: the scoreboard, the replay panel, the count of turns.
 
-A frame is seen at half size in tiles of 14 pixels; a digit fills a tile and a half.
+As large as the corners of a small model's picture allow: a frame is seen at half size in tiles of 28 pixels, and each of these
+graphics keeps to tiles of its own.
 """
 
 from functools import lru_cache
 
 from PIL import Image
 
-from deepsport.arena.canvas import Canvas, Color
+from deepsport.arena.canvas import INK, Canvas, Color
+from deepsport.arena.sport import Sport
 
 PANEL: Color = (12, 14, 24)
 DIGIT: Color = (255, 255, 255)
 LIT: Color = (255, 214, 0)
 LIT_PANEL: Color = (150, 20, 20)
+
+BOARD_XY = (1, 1)
+REPLAY_XY, REPLAY_WH = (1, 70), (54, 55)
+"""The replay panel, bottom left."""
+TURNS_XY = (64, 2)
 
 _SEGMENTS = ("abcdef", "bc", "abged", "abgcd", "fgbc", "afgcd", "afgedc", "abc", "abcdefg", "abcfgd")
 _WIDTH, _HEIGHT, _STROKE = 17.0, 36.0, 5.5
@@ -25,6 +32,27 @@ def scoreboard(score: tuple[int, ...], lit: int | None) -> Image.Image:
     left = 27 - (len(score) * _WIDTH + (len(score) - 1) * 8) / 2
     for place, digit in enumerate(score):
         _digit(canvas, digit, left + place * (_WIDTH + 8), 5, LIT if place == lit else DIGIT)
+    return canvas.finish()
+
+
+@lru_cache(maxsize=256)
+def replay(sport: Sport, sight: str) -> Image.Image:
+    """The panel that shows again how well it was done, 54x55 pixels."""
+    canvas = Canvas(REPLAY_WH, INK)
+    sport.replay(canvas, sight)
+    width, height = REPLAY_WH
+    canvas.line(((0, 0), (width, 0), (width, height), (0, height), (0, 0)), 4, (236, 238, 240))
+    return canvas.finish()
+
+
+@lru_cache(maxsize=16)
+def turn_counter(n: int) -> Image.Image:
+    """One thick curved stroke per turn, on a dark panel whose length says the same."""
+    canvas = Canvas((8 + 22 * n, 24), PANEL)
+    for place in range(n):
+        center = (15 + 22 * place, 13)
+        canvas.arc(center, 9, 8, (20, 290), 4.5, LIT)
+        canvas.polygon(((center[0] + 4, 0.5), (center[0] + 11.5, 4.5), (center[0] + 3.5, 9.5)), LIT)
     return canvas.finish()
 
 
