@@ -30,11 +30,15 @@ def track(
     total: int | None = None,
     unit: str = "",
     done: int = 0,
+    shown: bool = True,
     stream: TextIO | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Generator[Tick]:
-    """Shows how far a stage is. `done` of `total` (None: nobody knows) were finished in an earlier attempt."""
+    """Shows how far a stage is, unless not `shown`. `done` of `total` (None: nobody knows) were finished in an earlier attempt."""
     out = stream or sys.stderr
+    if not shown:
+        yield _silent
+        return
     state = _State(title, total, unit, done, clock, clock())
     with _bar(state, out) if out.isatty() else _lines(state, out) as tick:
         yield tick
@@ -83,6 +87,10 @@ def _rate(per_second: float) -> str:
     if per_second <= 0:
         return ""
     return f"{per_second:.1f}/s" if per_second >= 1 else f"{1 / per_second:.1f} s each"
+
+
+def _silent(n: int = 1, *, extra: str = "") -> None:
+    pass
 
 
 @contextmanager

@@ -50,9 +50,10 @@ _VERSIONS = TypeAdapter(list[dict[str, str]])
 class Run:
     """A locked run directory. `with Run.open(folder, config) as run:`"""
 
-    def __init__(self, folder: Path, lock: int, clock: Callable[[], float]) -> None:
-        """Takes a folder whose lock is held already; use `Run.open`."""
+    def __init__(self, folder: Path, lock: int | None, clock: Callable[[], float]) -> None:
+        """Takes a folder whose lock is held already, or is not wanted; use `Run.open` or `Run.follow`."""
         self.folder = folder
+        self._writes = lock is not None
         self.versions = versions()
         self._lock: int | None = lock
         self._clock = clock
@@ -84,6 +85,12 @@ class Run:
             raise
         return run
 
+    @classmethod
+    def follow(cls, folder: Path) -> "Run":
+        """A run that another process holds: it can be read, and what is written to it here is left out. For the further processes
+        of a distributed run, which do the same work as the one that holds it."""
+        return cls(folder, None, time.monotonic)
+
     def __enter__(self) -> Self:
         """The run itself."""
         return self
@@ -113,6 +120,8 @@ class Run:
         """Adds one record to a `.jsonl` file of the run; on return it survives kill -9. Safe from several threads.
 
         Raises RunError if the disk does not take it."""
+        if not self._writes:
+            return
         self._files.setdefault(name, RecordFile(self.path(name))).append(record)
         if self._clock() - self._counted > BEAT_S:
             self._count_seconds()
@@ -127,7 +136,8 @@ class Run:
     def write(self, name: str, content: str | bytes) -> Path:
         """Replaces a file of the run atomically and says where it is. Raises RunError if the disk does not take it."""
         path = self.path(name)
-        write_atomic(path, content)
+        if self._writes:
+            write_atomic(path, content)
         return path
 
     def done(self, stage: str) -> bool:

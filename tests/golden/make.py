@@ -21,14 +21,13 @@ from deepsport.policy.local.policy import LocalPolicy  # noqa: E402
 from deepsport.records import Episode  # noqa: E402
 from deepsport.reward.gated import GatedReward  # noqa: E402
 from deepsport.run import Run  # noqa: E402
-from deepsport.train.batch import collate, sampled_logprobs  # noqa: E402
-from deepsport.train.frames import FrameReader  # noqa: E402
 from deepsport.train.grpo import GRPOConfig, Learner, score  # noqa: E402
 from deepsport.train.objective import advantages  # noqa: E402
-from deepsport.train.optimiser import OptimiserConfig, make_optimiser  # noqa: E402
+from deepsport.train.optimiser import OptimiserConfig  # noqa: E402
 from deepsport.train.sft import SFTConfig, fit  # noqa: E402
+from deepsport.train.trainee import Trainee  # noqa: E402
 from deepsport.video.source import FrameSource  # noqa: E402
-from tiny_models import ANSWER, CALL, clip, nano_folder, question, spoken, widen  # noqa: E402
+from tiny_models import ANSWER, CALL, clip, nano_folder, plain_logprobs, question, spoken, widen  # noqa: E402
 
 SCRIPTS = [
     [CALL, ANSWER],
@@ -68,17 +67,15 @@ def _rl_curves(origin: Path, episodes: list[Episode], source: FrameSource) -> di
     """On fixed words the loss that GRPO reports is the same at every step, since each step starts with a ratio of 1. What
     moves is the gradient and the REINFORCE loss -mean(A log p), so these are kept."""
     policy = _even(origin)
-    policy.backbone.vision.requires_grad_(False)
-    optimiser = make_optimiser([p for p in policy.backbone.model.parameters() if p.requires_grad], RL.optimiser)
-    frames, group = FrameReader(source, policy), score(episodes, GatedReward())
-    learner, batch = Learner(policy, optimiser, frames, RL), collate([e.tokens for e in episodes if e.tokens], policy)
+    group = score(episodes, GatedReward())
+    learner, records = Learner(Trainee(policy, source, RL, RL.steps), RL), [e.tokens for e in episodes if e.tokens]
     advantages_B = advantages(torch.tensor([[reward.total for reward in group.rewards]]))[0]
     curves: dict[str, list[float]] = {"rl_grad_norm": [], "rl_reinforce": []}
     for step in range(RL.steps):
         curves["rl_grad_norm"].append(learner.step([group], step)["grad_norm"])
         with torch.no_grad():
-            logprobs_S = sampled_logprobs(policy, batch, frames.features(batch.frames))
-        curves["rl_reinforce"].append(-(advantages_B[batch.rows_S] * logprobs_S).mean().item())
+            logprobs_S, record_S = plain_logprobs(policy, source, records)
+        curves["rl_reinforce"].append(-(advantages_B[record_S] * logprobs_S).mean().item())
     return curves
 
 

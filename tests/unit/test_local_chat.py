@@ -49,7 +49,7 @@ def test_placeholders_and_embeddings_that_differ_in_number_are_refused(n_embeddi
     ids = torch.full((1, 8), policy.chat.image_pad)
     features = torch.zeros(n_embeddings, 1, 32) if n_embeddings else None
     with pytest.raises(TrainingError, match=f"8 image placeholders but {n_embeddings} frame embeddings"):
-        policy.backbone.hidden(ids, features, torch.zeros(3, 1, 8, dtype=torch.long))
+        policy.backbone.hidden(ids, features, torch.zeros(3, 1, 8, dtype=torch.long), torch.ones(1, 1, 8, 8, dtype=torch.bool))
 
 
 def test_a_frame_of_impossible_shape_is_the_policys_refusal_and_no_crash(policy):

@@ -5,7 +5,6 @@ What transformers itself makes of the same conversation, with its own template, 
 
 import asyncio
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +12,16 @@ import jinja2
 import pytest
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
 from transformers import AutoConfig
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from deepsport.errors import TrainingError
-from deepsport.policy.base import Image, Message, Sampling
+from deepsport.policy.base import Message, Sampling
 from deepsport.policy.local.chat import TokenLog, mrope_positions
 from deepsport.policy.local.checkpoint import FAMILIES, load_policy
 from deepsport.policy.local.policy import LocalPolicy
 from deepsport.records import Reward, TokenRecord
-from deepsport.train.batch import Batch, collate, collate_groups, sampled_logprobs
-from deepsport.train.frames import FrameReader
 from deepsport.train.grpo import Group, GRPOConfig, Learner, rollouts
-from deepsport.train.optimiser import make_optimiser
+from deepsport.train.trainee import Trainee
 from deepsport.video.source import FrameSource
 from tiny_models import (
     ANSWER,
@@ -105,8 +100,9 @@ def test_our_logits_are_those_of_transformers_own_path(folder, policy, processor
     theirs = FAMILIES[config.model_type].from_pretrained(folder, attn_implementation="eager").eval()
     with torch.no_grad():
         expected = theirs(input_ids=row, mm_token_type_ids=(row == policy.chat.image_pad).int(), **seen).logits
-        batch = collate([dialogue], policy)
-        hidden = policy.backbone.hidden(batch.ids_BL, embedded(policy, [*FIRST, SECOND]), batch.positions_3BL)
+        positions = torch.from_numpy(mrope_positions(len(dialogue.ids), dialogue.images, 2))[:, None]
+        causal = torch.ones(1, 1, len(dialogue.ids), len(dialogue.ids), dtype=torch.bool).tril()
+        hidden = policy.backbone.hidden(row, embedded(policy, [*FIRST, SECOND]), positions, causal)
         ours = policy.backbone.logprobs(hidden)
     expected[..., policy.chat.suppressed] = float("-inf")
     kept = [i for i in range(ours.shape[-1]) if i not in set(policy.chat.suppressed)]
@@ -121,49 +117,6 @@ def test_our_positions_are_those_of_transformers(policy, dialogue):
         row, mm_token_type_ids=(row == policy.chat.image_pad).int(), image_grid_thw=grids
     )
     assert torch.equal(torch.from_numpy(mrope_positions(len(dialogue.ids), dialogue.images, 2)), theirs[:, 0])
-
-
-def said(policy: LocalPolicy, images: Sequence[Image], *turns: str) -> TokenRecord:
-    """The opening with some images, and turns with an image between each two."""
-    log = TokenLog()
-    policy.chat.add_messages(log, opening(images))
-    for number, text in enumerate(turns):
-        if number:
-            policy.chat.add_messages(log, AGAIN)
-        ids = policy.chat.encode_reply(text)
-        log.add(ids, [0.0] * len(ids))
-    return log.record()
-
-
-def logprobs_and_gradients(policy: LocalPolicy, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    shown = {seen.frame.index: seen for seen in (*FIRST, SECOND)}
-    logprobs_S = sampled_logprobs(policy, batch, embedded(policy, [shown[frame.index] for frame in batch.frames]))
-    weights_S = torch.linspace(-1, 2, len(logprobs_S))
-    policy.backbone.model.zero_grad(set_to_none=True)
-    (weights_S * logprobs_S).mean().backward()
-    gradients = {name: weight.grad for name, weight in policy.backbone.model.named_parameters() if weight.grad is not None}
-    policy.backbone.model.zero_grad(set_to_none=True)
-    return logprobs_S.detach(), gradients
-
-
-def test_sharing_the_openings_of_groups_changes_no_logprob_and_no_gradient(policy):
-    of_first = [said(policy, FIRST, CALL, ANSWER), said(policy, FIRST, ANSWER), said(policy, FIRST, CALL, CALL, ANSWER)]
-    of_second = [said(policy, [SECOND], ANSWER), said(policy, [SECOND], CALL, ANSWER)]
-    records, groups = [*of_first, *of_second], [7, 7, 7, 3, 3]
-    plain, expected = logprobs_and_gradients(policy, collate(records, policy))
-    shared_batch = collate_groups(records, groups, policy)
-    shared, gradients = logprobs_and_gradients(policy, shared_batch)
-    assert shared_batch.stem is not None
-    assert len(shared_batch.frames) == len(FIRST) + 1 + 4 * 1
-    assert torch.allclose(shared, plain, atol=1e-5)
-    assert gradients.keys() == expected.keys()
-    for name, gradient in gradients.items():
-        assert torch.allclose(gradient, expected[name], atol=1e-5 * max(1.0, float(expected[name].abs().max()))), name
-
-
-def test_episodes_that_do_not_begin_alike_are_no_group(policy):
-    with pytest.raises(TrainingError, match="not asked the same"):
-        collate_groups([said(policy, FIRST, ANSWER), said(policy, FIRST[::-1], ANSWER)], [0, 0], policy)
 
 
 def two_turns(policy: LocalPolicy) -> TokenRecord:
@@ -202,15 +155,13 @@ def test_another_frame_on_the_second_turn_moves_the_second_reply_and_not_the_fir
 def test_a_group_of_episodes_is_rolled_out_and_learnt_from(folder, tmp_path):
     asked, config = question(clip(tmp_path / "clip.mp4")), GRPOConfig(group_size=2, questions_per_step=1, max_reply_tokens=6)
     policy = load_policy(str(folder), max_pixels=40_000)
-    policy.backbone.vision.requires_grad_(False)
-    optimiser = make_optimiser([p for p in policy.backbone.model.parameters() if p.requires_grad], config.optimiser)
     with FrameSource() as source:
-        ((first, second),) = asyncio.run(rollouts(policy, [asked], source, config, LIMITS, seed=0))
+        ((first, second),) = rollouts(policy, [asked], source, config, LIMITS, seed=0)
         assert first.tokens is not None
         assert first.tokens.ids != (second.tokens and second.tokens.ids)
         rewards = [Reward(total=value, accuracy=value, tool=0.0, format_penalty=0.0, well_formed=True) for value in (0.0, 1.0)]
         before = policy.backbone.model.lm_head.weight.detach().clone()
-        learnt = Learner(policy, optimiser, FrameReader(source, policy), config).step([Group([first, second], rewards)], 0)
+        learnt = Learner(Trainee(policy, source, config, 1), config).step([Group([first, second], rewards)], 0)
     assert learnt["mismatch"] < 1e-4
     assert learnt["grad_norm"] > 0
     assert not torch.equal(policy.backbone.model.lm_head.weight, before)

@@ -29,7 +29,8 @@ def test_every_block_of_an_untrained_nano_is_the_identity(tmp_path: Path) -> Non
     ids = torch.tensor([policy.chat.encode_reply("the ball is in")])
     positions = torch.arange(ids.shape[1]).expand(3, 1, -1)
     with torch.no_grad():
-        hidden = policy.backbone.hidden(ids, None, positions)
+        causal = torch.ones(1, 1, *[ids.shape[1]] * 2, dtype=torch.bool).tril()
+        hidden = policy.backbone.hidden(ids, None, positions, causal)
         embedded = policy.backbone.embeddings(ids)
     unit = embedded / embedded.pow(2).mean(-1, keepdim=True).sqrt()
     assert torch.allclose(hidden, unit, atol=1e-3)

@@ -14,13 +14,13 @@ from deepsport.policy.local.policy import LocalPolicy
 from deepsport.records import Episode, Question, Reward, StopReason
 from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
-from deepsport.train.batch import collate, sampled_logprobs
-from deepsport.train.frames import FrameReader
 from deepsport.train.grpo import Group, GRPOConfig, Learner, reinforce, score
 from deepsport.train.objective import Aggregation, kl_penalty
 from deepsport.train.optimiser import OptimiserConfig
+from deepsport.train.trainee import Trainee
+from deepsport.train.tree import grow
 from deepsport.video.source import FrameSource
-from tiny_models import ANSWER, CALL, LIMITS, clip, question, raise_logits, spoken, wide_nano
+from tiny_models import ANSWER, CALL, LIMITS, clip, logged, plain_logprobs, question, raise_logits, spoken, wide_nano
 
 SCRIPTS = [
     [CALL, ANSWER],
@@ -53,12 +53,10 @@ class Table:
         """The gradient of one step, read off plain gradient descent from the starting weights, and its log line."""
         model = self.policy.backbone.model
         model.load_state_dict(self.start)
-        learner = Learner(self.policy, self.optimiser(), FrameReader(self.source, self.policy), config)
-        learnt = learner.step(groups, step)
+        trainee = Trainee(self.policy, self.source, config, n_steps=100)
+        trainee.optimiser = torch.optim.SGD(trainee.parameters, lr=1.0)
+        learnt = Learner(trainee, config).step(groups, step)
         return {name: self.start[name] - weight for name, weight in model.state_dict().items()}, learnt
-
-    def optimiser(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD([p for p in self.policy.backbone.model.parameters() if p.requires_grad], lr=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -85,15 +83,14 @@ def test_the_gradient_is_that_of_reinforce_with_the_groups_mean_as_baseline(clip
     ours, learnt = table.moved([table.group()], config)
     model, policy = table.policy.backbone.model, table.policy
     model.load_state_dict(table.start)
-    batch = collate([episode.tokens for episode in table.episodes], policy)
-    features = FrameReader(table.source, policy).features(batch.frames)
     advantage = torch.tensor(RIGHT) - sum(RIGHT) / len(RIGHT)
-    loss = -(advantage[batch.rows_S] * sampled_logprobs(policy, batch, features)).mean()
+    logprobs_S, record_S = plain_logprobs(policy, table.source, [episode.tokens for episode in table.episodes])
+    loss = -(advantage[record_S] * logprobs_S).mean()
     loss.backward()
     expected = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
     require_equal({name: ours[name] for name in expected}, expected)
     model.zero_grad(set_to_none=True)
-    assert learnt["loss"] == pytest.approx(-advantage[batch.rows_S].mean().item(), abs=1e-4)
+    assert learnt["loss"] == pytest.approx(-advantage[record_S].mean().item(), abs=1e-4)
     assert learnt["mismatch"] < 1e-4
     assert learnt["clipped"] == 0
 
@@ -105,7 +102,7 @@ def test_cutting_the_batch_into_small_forwards_changes_no_gradient(aggregation, 
     group = table.group()
     groups = [group, Group([*group.episodes[:2], overflown], [*group.rewards[2:4], group.rewards[0]])]
     whole, *cut = (
-        table.moved(groups, GRPOConfig(optimiser=SMALL, aggregation=aggregation, rows_per_forward=rows)) for rows in (64, 1, 3)
+        table.moved(groups, GRPOConfig(optimiser=SMALL, aggregation=aggregation, tokens_per_forward=n)) for n in (9999, 1, 200)
     )
     for gradient, learnt in cut:
         require_equal(whole[0], gradient)
@@ -114,6 +111,7 @@ def test_cutting_the_batch_into_small_forwards_changes_no_gradient(aggregation, 
 
 
 def test_only_what_the_policy_said_carries_loss(table):
+    """The gradient at a position is not zero exactly if the next token of some episode was sampled there."""
     kept: list[torch.Tensor] = []
 
     def keep(_module: torch.nn.Module, _inputs: object, out: object) -> None:
@@ -123,13 +121,21 @@ def test_only_what_the_policy_said_carries_loss(table):
     handle = table.policy.backbone.model.model.language_model.register_forward_hook(keep)
     table.moved([table.group()], GRPOConfig(optimiser=SMALL))
     handle.remove()
-    opening, rows = kept
-    assert opening.grad is None
-    by_length = sorted(table.episodes, key=lambda episode: len(episode.tokens.ids))
-    for row, episode in enumerate(by_length):
-        told = (rows.grad[row].abs().sum(-1) > 0).tolist()
-        before_own = [*episode.tokens.sampled[opening.shape[1] + 1 :], False]
-        assert told == before_own + [False] * (len(told) - len(before_own)), episode.id
+    tree = grow([episode.tokens for episode in table.episodes])
+    assert len(kept) == len(tree.rows())
+    told = {
+        (row, place, column)
+        for row, hidden in enumerate(kept)
+        if hidden.grad is not None
+        for place, column in (hidden.grad.abs().sum(-1) > 0).nonzero().tolist()
+    }
+    where = {id(node): (row, place) for row, nodes in enumerate(tree.rows()) for place, node in enumerate(nodes)}
+    expected = set()
+    for episode, leaf in zip(table.episodes, tree.leaves, strict=True):
+        for token in [index - 1 for index, own in enumerate(episode.tokens.sampled) if own]:
+            node = next(node for node in leaf.lineage() if node.start <= token < node.stop)
+            expected.add((*where[id(node)], token - node.start))
+    assert told == expected
 
 
 def test_a_group_of_equals_moves_no_weight(table):
@@ -146,13 +152,13 @@ def test_shifting_every_reward_changes_no_gradient(table):
 
 def test_the_kl_penalty_holds_the_policy_near_where_it_started(table):
     config = GRPOConfig(optimiser=SMALL.model_copy(update={"lr": 0.02}), updates_per_step=8, clip_low=100, clip_high=100)
-    batch = collate([episode.tokens for episode in table.episodes], table.policy)
-    features = FrameReader(table.source, table.policy).features(batch.frames)
+    records = [episode.tokens for episode in table.episodes]
+    old_S = torch.cat([logged(record) for record in records])
     drift: list[float] = []
     for coefficient in (0.0, 5.0):
         table.moved([table.group()], config.model_copy(update={"kl_coefficient": coefficient}))
         with torch.no_grad():
-            drift.append(kl_penalty(sampled_logprobs(table.policy, batch, features), batch.old_logprobs_S).mean().item())
+            drift.append(kl_penalty(plain_logprobs(table.policy, table.source, records)[0], old_S).mean().item())
     free, held = drift
     assert 1e-6 < held < 0.7 * free
 

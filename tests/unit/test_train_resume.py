@@ -130,7 +130,7 @@ def saved(folder: Path, origin: Path, *steps: int) -> None:
     policy = load_policy(str(origin))
     optimiser = make_optimiser(list(policy.backbone.model.parameters()), OptimiserConfig())
     for step in steps:
-        checkpoint.save(folder, policy, optimiser, step, origin)
+        checkpoint.save(folder, policy.backbone.model, policy, optimiser, step, origin)
 
 
 @pytest.mark.parametrize("steps", [(1, 2, 3, 4), (999_998, 999_999, 1_000_000)])
@@ -142,7 +142,8 @@ def test_the_last_two_checkpoints_are_kept_and_the_newest_always(steps, origin, 
 
 def resumed_at(folder: Path, origin: Path) -> int:
     policy = load_policy(str(origin))
-    return checkpoint.resume(folder, policy, make_optimiser(list(policy.backbone.model.parameters()), OptimiserConfig()))
+    model = policy.backbone.model
+    return checkpoint.resume(folder, model, policy, make_optimiser(list(model.parameters()), OptimiserConfig()))
 
 
 def test_a_checkpoint_half_written_is_ignored_and_written_anew(origin, tmp_path):
@@ -170,4 +171,4 @@ def test_a_checkpoint_damaged_after_it_was_written_is_refused_and_not_trained_on
 
 def test_a_checkpoint_says_how_many_steps_are_finished(origin, tmp_path):
     saved(tmp_path, origin, 7)
-    assert json.loads((tmp_path / "step-000007/trainer.json").read_text()) == {"step": 7}
+    assert json.loads((tmp_path / "step-000007/trainer.json").read_text())["step"] == 7

@@ -151,7 +151,7 @@ def test_a_group_that_only_shares_its_opening_has_one_node_for_it_and_one_for_ea
         said = (False,) * len(start.ids) + (True,) * len(ids)
         records.append(TokenRecord(ids=whole, sampled=said, logprobs=(0.0,) * len(whole), images=start.images))
     tree = grow(records, least_saving=8)
-    assert [(node.depth, node.start, node.stop) for node in tree.nodes][0] == (0, 0, len(start.ids))
+    assert (tree.nodes[0].depth, tree.nodes[0].start, tree.nodes[0].stop) == (0, 0, len(start.ids))
     assert len(tree.nodes) == 4
 
 

@@ -40,7 +40,7 @@ def save(
     """Writes `step-N` under a folder and drops all but the newest two. `step` is the number of finished steps.
 
     All processes that hold a shard of the weights come here; one of them `writes`."""
-    weights = None if has_adapter(trained) else {name: whole(weight) for name, weight in trained.state_dict().items()}
+    weights = None if has_adapter(trained) else {name: whole(weight.detach()) for name, weight in trained.named_parameters()}
     states = _optimiser_tensors(optimiser)
     if not writes:
         return

@@ -10,7 +10,8 @@ import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from pathlib import Path
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -18,6 +19,9 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
+
+from deepsport.config import Config
+from deepsport.run import Run
 
 T = TypeVar("T")
 
@@ -63,6 +67,17 @@ class World:
         if self.size > 1:
             dist.barrier()
 
+    @contextmanager
+    def run(self, folder: Path, config: Config | None, *, fresh: bool = False) -> Generator[Run]:
+        """The run directory: held by the process that writes, followed by the others."""
+        if self.writes:
+            with Run.open(folder, config, fresh=fresh) as run:
+                self.wait()
+                yield run
+        else:
+            self.wait()
+            yield Run.follow(folder)
+
 
 ALONE = World()
 
@@ -92,8 +107,6 @@ def shard(root: nn.Module, blocks: Sequence[nn.Module], world: World, *, half: b
     for block in blocks:
         fully_shard(block, mesh=world.mesh, mp_policy=precision)
     fully_shard(root, mesh=world.mesh, mp_policy=precision)
-    sharded = cast(Any, root)
-    sharded.set_gradient_divide_factor(1.0)  # micro-batches carry shares of the whole batch's mean: they are summed
     # it must not happen silently that nothing is sharded
     assert all(isinstance(parameter, DTensor) for parameter in root.parameters())
 

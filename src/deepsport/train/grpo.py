@@ -25,7 +25,7 @@ from deepsport.records import Episode, Question, Reward, TokenRecord
 from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
 from deepsport.train.distributed import ALONE, World
-from deepsport.train.objective import Aggregation, advantages, clipped_loss, has_spread, is_clipped, kl_penalty
+from deepsport.train.objective import Aggregation, advantages, clipped_loss, has_spread, is_clipped, kl_penalty, token_weights
 from deepsport.train.optimiser import OptimiserConfig, require_finite
 from deepsport.train.sampler import draw
 from deepsport.train.trainee import Portion, Trainee, TraineeConfig
@@ -93,7 +93,7 @@ def reinforce(
     folder = run.path("checkpoints/rl")
     learner = Learner(trainee, config)  # before resuming: the reference is the policy at the start
     first = trainee.resume(folder)
-    with track("rl", total=config.steps, unit="steps", done=first) as tick:
+    with track("rl", total=config.steps, unit="steps", done=first, shown=world.writes) as tick:
         for step in range(first, config.steps):
             started = time.monotonic()
             questions_P = draw(questions, config.questions_per_step, step, seed)
@@ -162,29 +162,29 @@ class Learner:
         config, trainee = self._config, self._trainee
         episodes, records, advantages_B = _speaking(groups, divide_by_std=config.divide_by_std)
         portions = trainee.portions(records)
-        weights = [_weights(portion, records, config.aggregation) for portion in portions]
+        weights_B = token_weights(torch.tensor([sum(record.sampled) for record in records]), config.aggregation)
         references = self._reference_logprobs(portions)
+        settings = {"clip_low": config.clip_low, "clip_high": config.clip_high}
         old_logprobs: list[Tensor] = []  # the trainer's own: the sampler's differ in the last bits with what shared its batch
         stats: dict[str, float] = {}
         mismatch = 0.0
         for number in range(config.updates_per_step):
             sums = {"loss": 0.0, "clipped": 0.0, "tokens": 0.0, "tokens_unique": 0.0}
-            for place, (portion, weights_S, reference_S) in enumerate(zip(portions, weights, references, strict=True)):
+            for place, (portion, reference_S) in enumerate(zip(portions, references, strict=True)):
                 logprobs_S = trainee.logprobs(portion, config.temperature)
+                advantages_S, weights_S = (portion.spread(values_B) for values_B in (advantages_B, weights_B))
                 if number == 0:
                     old_logprobs.append(logprobs_S.detach())
                     mismatch = max(mismatch, (old_logprobs[place] - portion.part.old_logprobs_S).abs().max().item())
-                advantages_S = advantages_B.to(logprobs_S.device)[portion.members][portion.part.record_S]
-                clips = {"clip_low": config.clip_low, "clip_high": config.clip_high}
-                losses_S = clipped_loss(logprobs_S, old_logprobs[place], advantages_S, **clips)
+                losses_S = clipped_loss(logprobs_S, old_logprobs[place], advantages_S, **settings)
                 if reference_S is not None:
                     losses_S = losses_S + config.kl_coefficient * kl_penalty(logprobs_S, reference_S)
-                share = (losses_S * weights_S).sum()
+                share = (losses_S * weights_S).sum() * portion.counts
                 require_finite(share, step, [episodes[row].id for row in portion.members.tolist()])
-                share.backward()
-                inert_S = is_clipped((logprobs_S - old_logprobs[place]).detach(), advantages_S, **clips)
+                trainee.backward(share)
+                inert_S = is_clipped((logprobs_S - old_logprobs[place]).detach(), advantages_S, **settings)
                 sums["loss"] += share.item()
-                sums["clipped"] += float((weights_S * inert_S).sum())
+                sums["clipped"] += float((weights_S * inert_S).sum()) * portion.counts
                 sums["tokens"] += len(weights_S) * portion.counts
                 sums["tokens_unique"] += portion.part.tree.n_tokens * portion.counts
             norm = trainee.step(step, [episode.id for episode in episodes])
@@ -211,14 +211,6 @@ def _speaking(groups: Sequence[Group], *, divide_by_std: bool) -> tuple[list[Epi
     episodes = [episode for group in groups for episode in group.episodes]
     heard = [(row, e, e.tokens) for row, e in enumerate(episodes) if e.tokens and any(e.tokens.sampled)]
     return [e for _, e, _ in heard], [tokens for *_, tokens in heard], advantages_B[[row for row, *_ in heard]]
-
-
-def _weights(portion: Portion, records: Sequence[TokenRecord], how: Aggregation) -> Tensor:
-    """[S] what each token of a portion counts in the mean over the whole batch."""
-    n_tokens_B = torch.tensor([sum(record.sampled) for record in records], device=portion.members.device)
-    tokens_S = n_tokens_B[portion.members][portion.part.record_S]
-    share_S = torch.ones_like(tokens_S) / n_tokens_B.sum() if how is Aggregation.TOKEN else 1 / (tokens_S * len(records))
-    return share_S * portion.counts
 
 
 def _differ(values: Sequence[float]) -> bool:

@@ -56,3 +56,10 @@ def kl_penalty(logprobs_S: Tensor, reference_S: Tensor) -> Tensor:
     """[S] estimate of KL(policy || reference) at the sampled tokens, never negative (Schulman's k3)."""
     difference_S = reference_S - logprobs_S
     return torch.exp(difference_S) - difference_S - 1
+
+
+def token_weights(n_tokens_B: Tensor, how: Aggregation) -> Tensor:
+    """[B] what each token of an episode counts in the mean over the batch, given how many tokens each episode has."""
+    if how is Aggregation.TOKEN:
+        return torch.ones_like(n_tokens_B, dtype=torch.float32) / n_tokens_B.sum().clamp_min(1)
+    return 1.0 / (n_tokens_B.clamp_min(1) * (n_tokens_B > 0).sum())

@@ -49,7 +49,7 @@ def fit(
     trainee = Trainee(policy, source, config, config.steps, seed=seed, world=world)
     folder = run.path(f"checkpoints/{stage}")
     first = trainee.resume(folder)
-    with track(stage, total=config.steps, unit="steps", done=first) as tick:
+    with track(stage, total=config.steps, unit="steps", done=first, shown=world.writes) as tick:
         for step in range(first, config.steps):
             started = time.monotonic()
             batch = draw(episodes, config.batch_size, step, seed)
@@ -70,7 +70,7 @@ def _imitate(trainee: Trainee, batch: Sequence[Episode], step: int) -> tuple[flo
     for portion in trainee.portions(records):
         share = -trainee.logprobs(portion).sum() / n_spoken * portion.counts
         require_finite(share, step, [batch[index].id for index in portion.members.tolist()])
-        share.backward()
+        trainee.backward(share)
         sums["loss"] += share.item()
         sums["tokens"] += portion.part.tree.n_tokens * portion.counts
     sums = trainee.world.total(sums)

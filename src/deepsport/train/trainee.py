@@ -58,6 +58,10 @@ class Portion:
     counts: bool = True
     """False: another process has one portion more, and this one keeps it company."""
 
+    def spread(self, values_B: Tensor) -> Tensor:
+        """[S] a value of each record, for each of the portion's sampled tokens."""
+        return values_B.to(self.members.device)[self.members][self.part.record_S]
+
 
 class _Forward(nn.Module):
     """From tokens and frames to log-probabilities under one module, as sharding wants it."""
@@ -74,7 +78,8 @@ class _Forward(nn.Module):
         """[S]."""
         with torch.autocast(self._backbone.device.type, torch.bfloat16, enabled=self._half):
             features = self._frames.embed(part.tree.frames)
-            return sampled_logprobs(self._backbone, part, features, temperature, packed=self._packed)
+            logprobs_S = sampled_logprobs(self._backbone, part, features, temperature, packed=self._packed)
+        return logprobs_S.clone()  # a view would lose the hook by which FSDP prepares the backward pass
 
 
 class Trainee:
@@ -93,6 +98,8 @@ class Trainee:
         """Freezes what is not trained, and shards the rest where there are several processes."""
         self.policy, self.config, self.world = policy, config, world
         self._n_steps = n_steps
+        self._n_averaged = 1
+        """Gradients are the mean over so many processes, where their sum is wanted."""
         if config.lora_rank:
             add_adapter(policy.backbone.model, config.lora_rank, config.lora_alpha, seed=seed)
         _freeze(policy.backbone, config)
@@ -109,6 +116,7 @@ class Trainee:
         self._forward = _Forward(self._trained, frames, packed=packed, half=half and own_weights and not sharded)
         if sharded:
             shard(self._forward, self._trained.blocks, world, half=half)
+            self._n_averaged = world.size
         self.parameters = [p for p in self._trained.model.parameters() if p.requires_grad]
         self.optimiser = make_optimiser(self.parameters, config.optimiser)
 
@@ -130,6 +138,10 @@ class Trainee:
     def logprobs(self, portion: Portion, temperature: float = 1.0) -> Tensor:
         """[S] of a portion's sampled tokens."""
         return self._forward(portion.part, temperature)
+
+    def backward(self, share: Tensor) -> None:
+        """Adds the gradients of a share of the whole batch's mean loss to those of the others."""
+        (share * self._n_averaged).backward()
 
     def weights(self) -> list[Tensor]:
         """A copy of what is trained."""

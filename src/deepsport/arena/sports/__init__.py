@@ -4,11 +4,15 @@ from deepsport.arena.sport import Sport
 from deepsport.arena.sports.badminton import BADMINTON
 from deepsport.arena.sports.basketball import BASKETBALL
 from deepsport.arena.sports.diving import DIVING
+from deepsport.arena.sports.fencing import FENCING
+from deepsport.arena.sports.figure_skating import FIGURE_SKATING
+from deepsport.arena.sports.gymnastics import GYMNASTICS
 from deepsport.arena.sports.soccer import SOCCER
 from deepsport.arena.sports.table_tennis import TABLE_TENNIS
 from deepsport.arena.sports.tennis import TENNIS
 from deepsport.arena.sports.volleyball import VOLLEYBALL
 
 SPORTS: dict[str, Sport] = {
-    sport.name: sport for sport in (SOCCER, BASKETBALL, TENNIS, DIVING, VOLLEYBALL, TABLE_TENNIS, BADMINTON)
+    sport.name: sport
+    for sport in (SOCCER, BASKETBALL, TENNIS, DIVING, VOLLEYBALL, TABLE_TENNIS, BADMINTON, FENCING, FIGURE_SKATING, GYMNASTICS)
 }

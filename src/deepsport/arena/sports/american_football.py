@@ -7,7 +7,7 @@ from PIL import Image
 
 from deepsport.arena.canvas import HEIGHT, INK, LINE, WIDTH, Canvas, Color, Point, jitter, mix, polar
 from deepsport.arena.figure import Kit, Pose, draw_figure, team_kit
-from deepsport.arena.props import OFFICIAL_X, SHIRTS, draw_crowd, draw_official, draw_shadow, sway
+from deepsport.arena.props import OFFICIAL_X, SHIRTS, draw_bar, draw_crowd, draw_official, draw_shadow, sway
 from deepsport.arena.scene import HAIRS, PAN, RUN, SKINS, Extra, pick_kits, wander
 from deepsport.arena.sport import Form, Sport
 from deepsport.arena.truth import Action, Side
@@ -55,6 +55,8 @@ KINDS = {
         55,
     ),
 }
+
+FALLEN = Pose(torso=262, near_arm=(236, 226), far_arm=(285, 262), near_leg=(112, 64), far_leg=(70, 96))
 
 # elbow and hand of the right-hand arm, from the middle of the shoulders (x, y)
 ARMS = {"arms up": ((10, -18), (13, -46)), "hands on hips": ((22, 12), (7, 24)), "flag thrown": ((12, 12), (10, 26))}
@@ -110,7 +112,7 @@ def closeup(canvas: Canvas, action: Action, rng: random.Random, progress: float)
     pose, hip, ball_xy, tilt = KINDS[action.kind]
     hip = (hip[0] + dx, hip[1] + dy)
     if action.kind == "hurdle":
-        _tackler(canvas, (hip[0] + 4, 113), rival)
+        _tackler(canvas, (hip[0] + 2, 111), rival)
     else:
         draw_shadow(canvas, (hip[0], 120), 26, mix(grass, INK, 0.35))
     body = draw_figure(canvas, pose, hip, 84, team_kit(color, skin, hair))
@@ -182,7 +184,7 @@ def _pads(canvas: Canvas, pose: Pose, hip: Point, color: Color) -> None:
 
 def _tackler(canvas: Canvas, hip: Point, kit: Kit) -> None:
     body = draw_figure(
-        canvas, Pose(torso=266, near_arm=(250, 262), far_arm=(290, 268), near_leg=(92, 90), far_leg=(88, 84)), hip, 62, kit
+        canvas, FALLEN, hip, 62, kit
     )
     _helmet(canvas, body.head, 7, kit.shirt)
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from PIL import Image
 
 from deepsport.arena.canvas import HEIGHT, INK, LINE, WIDTH, Canvas, Color, Point, jitter, mix, polar
-from deepsport.arena.figure import Kit, Pose, draw_figure
+from deepsport.arena.figure import Bend, Kit, Pose, draw_figure
 from deepsport.arena.props import draw_actor, draw_bar, draw_crowd, draw_official, draw_shadow, sway
 from deepsport.arena.scene import PAN, Extra, pick_kits, wander
 from deepsport.arena.sport import Form, Sport
@@ -23,10 +23,10 @@ SHIRT: Color = (236, 150, 60)
 # pose, hip (x, y), angle of the racket, shuttle (x, y) and the way its cork points
 KINDS = {
     "smash": (
-        Pose(torso=196, near_arm=(206, 226), far_arm=(80, 50), near_leg=(56, 110), far_leg=(-20, 40)),
+        Pose(torso=196, near_arm=(206, 226), far_arm=(80, 50), near_leg=(50, 130), far_leg=(-20, 40)),
         (136, 68),
         250,
-        (74, 70),
+        (77, 70),
         310,
     ),
     "clear": (
@@ -38,16 +38,16 @@ KINDS = {
     ),
     "drop": (
         Pose(torso=184, near_arm=(250, 262), far_arm=(110, 130), near_leg=(6, 0), far_leg=(-10, -4)),
-        (126, 78),
+        (132, 78),
         262,
-        (70, 76),
+        (75, 76),
         0,
     ),
     "net shot": (
-        Pose(torso=216, near_arm=(258, 250), far_arm=(100, 80), near_leg=(290, 350), far_leg=(66, 76)),
+        Pose(torso=216, near_arm=(258, 250), far_arm=(100, 80), near_leg=(290, 350), far_leg=(54, 92)),
         (134, 94),
         258,
-        (66, 34),
+        (71, 36),
         0,
     ),
     "lift": (
@@ -58,6 +58,13 @@ KINDS = {
         180,
     ),
 }
+
+ARMS: dict[str, tuple[Bend, Bend, tuple[Point, ...], tuple[Point, ...]]] = {
+    "arm down": ((322, 322), (40, 10), ((196, 70), (176, 98), (172, 114)), ((176, 98),)),
+    "arms wide": ((88, 88), (272, 272), ((175, 67), (217, 67)), ((175, 67), (217, 67))),
+    "eyes covered": ((74, 216), (286, 144), (), ((190, 56), (203, 56))),
+}
+"""Near arm and far arm of the line judge, how far the sleeve and a finger reach, and the white gloves."""
 
 RALLY = (
     (Pose(torso=172, near_arm=(80, 150), far_arm=(-60, -100), near_leg=(34, -6), far_leg=(-30, 6)), 170),
@@ -87,6 +94,9 @@ def backdrop(rng: random.Random) -> Image.Image:
     canvas.rectangle(54, 56, 116, 2.6, LINE)
     for x in (52, 169):
         canvas.rectangle(x, 55, 3, 22, (196, 60, 130), outline=0.6)
+    canvas.rectangle(186, 42, 12, 5, (150, 152, 158), outline=0.8)
+    for top, foot in ((188, 185), (196, 199)):
+        canvas.line(((top, 47), (foot, 76)), 1.6, (150, 152, 158))
     return canvas.finish()
 
 
@@ -118,9 +128,11 @@ def closeup(canvas: Canvas, action: Action, rng: random.Random, progress: float)
     draw_shadow(canvas, (hip[0] + dx, 121), 26, mix(mat, INK, 0.4))
     body = draw_actor(canvas, action.actor, pose, (hip[0] + dx, hip[1] + dy), 82, rng)
     _racket(canvas, body.near_hand, angle)
+    center = (shuttle_xy[0] + dx, shuttle_xy[1] + dy)
     if action.kind == "smash":
-        _streaks(canvas, (shuttle_xy[0] + dx, shuttle_xy[1] + dy), points)
-    _shuttle(canvas, (shuttle_xy[0] + dx, shuttle_xy[1] + dy), points)
+        for across in (-6, 0, 6):
+            canvas.line((_along(center, points, -14, across), _along(center, points, -34, across)), 2, LINE)
+    _shuttle(canvas, center, points)
 
 
 def signal(canvas: Canvas, cue: str, rng: random.Random) -> None:
@@ -129,30 +141,25 @@ def signal(canvas: Canvas, cue: str, rng: random.Random) -> None:
     canvas.rectangle(182, 92, 36, 7, (110, 112, 120), outline=1.6)
     for x in (184, 213):
         canvas.rectangle(x, 98, 3.5, 24, INK)
-    arms = {
-        "arm down": ((322, 322), (40, 10)),
-        "arms wide": ((88, 88), (272, 272)),
-        "eyes covered": ((74, 216), (286, 144)),
-    }[cue]
-    pose = Pose(near_arm=arms[0], far_arm=arms[1], near_leg=(300, 0), far_leg=(320, 10))
+    near, far, reach, gloves = ARMS[cue]
+    pose = Pose(near_arm=near, far_arm=far, near_leg=(300, 0), far_leg=(320, 10))
     draw_official(canvas, pose, SHIRT, rng)
-    if cue == "eyes covered":
-        for x in (190, 202):
-            canvas.disc((x, 57), 6.5, LINE, outline=1.6)
-    elif cue == "arm down":
-        draw_bar(canvas, (194, 70), (179, 92), 6, SHIRT)
-        draw_bar(canvas, (178, 94), (173, 104), 4, LINE)
-        canvas.disc((178, 94), 5.5, LINE, outline=1.6)
+    if reach:
+        draw_bar(canvas, reach[1], reach[-1], 5, LINE)
+        draw_bar(canvas, reach[0], reach[1], 11, SHIRT)
+    for glove in gloves:
+        canvas.disc(glove, 8.5 if reach else 7, LINE, outline=1.6)
 
 
 def replay(canvas: Canvas, sight: str) -> None:
     """The player from above, and where the shuttle is met."""
     canvas.rectangle(0, 0, 54, 55, MAT)
-    canvas.rectangle(0, 2, 54, 4, LINE)
-    canvas.ellipse((27, 32), 15, 7.5, (84, 80, 104), outline=1.6)
-    canvas.disc((27, 30), 7, (84, 54, 30), outline=1.6)
-    at = {"in front": (27, 14), "beside body": (45, 31), "behind body": (27, 43)}[sight]
-    _shuttle(canvas, at, 0, 0.85)
+    for x in (9, 27):
+        draw_bar(canvas, (x, 30), (x + (18 - x) * 0.3, 21), 3, (222, 170, 128))
+    canvas.ellipse((18, 29), 13, 6.5, (84, 80, 104), outline=1.6)
+    canvas.disc((18, 28), 6.5, (84, 54, 30), outline=1.6)
+    at, angle = {"in front": ((18, 13), 270), "beside body": ((43, 29), 0), "behind body": ((18, 43), 270)}[sight]
+    _shuttle(canvas, at, angle)
 
 
 def _along(center: Point, angle: float, along: float, across: float) -> Point:
@@ -183,11 +190,6 @@ def _shuttle(canvas: Canvas, center: Point, angle: float, size: float = 1.0) -> 
     canvas.disc(polar(center, angle, 7 * size), 4.8 * size, CORK, outline=1.6 * size)
 
 
-def _streaks(canvas: Canvas, center: Point, angle: float) -> None:
-    for across in (-6, 0, 6):
-        canvas.line((_along(center, angle, -14, across), _along(center, angle, -34, across)), 2, LINE)
-
-
 def _closeup_net(canvas: Canvas) -> None:
     for x in range(2, WIDTH, 6):
         canvas.line(((x, 58), (x, 84)), 0.8, (110, 70, 48))
@@ -200,8 +202,8 @@ def _closeup_net(canvas: Canvas) -> None:
 def _players(kit: Kit, height: int) -> tuple[Image.Image, ...]:
     pictures: list[Image.Image] = []
     for pose, angle in RALLY:
-        canvas = Canvas((height + 34, height + 12), (0, 0, 0, 0))
-        body = draw_figure(canvas, pose, (height / 2 + 17, height * 0.52 + 9), height, kit, outline=0.7)
+        canvas = Canvas((2 * height, round(1.5 * height)), (0, 0, 0, 0))
+        body = draw_figure(canvas, pose, (height, 0.99 * height), height, kit, outline=0.7)
         _racket(canvas, body.near_hand, angle, height / 76)
         pictures.append(canvas.finish())
     return tuple(pictures)
@@ -221,15 +223,11 @@ BADMINTON = Sport(
     name="badminton",
     kinds=tuple(KINDS),
     rulings={"in": ("arm down",), "out": ("arms wide",), "let": ("eyes covered",)},
-    forms=(
-        Form("in front", 9, "nothing"),
-        Form("beside body", 7, "reach further"),
-        Form("behind body", 5, "start earlier"),
-    ),
+    forms=(Form("in front", 9, "nothing"), Form("beside body", 7, "reach further"), Form("behind body", 5, "start earlier")),
     moment="rally",
     kind_question="Which stroke ends the rally?",
     actor_question="Which colour does the player wear?",
-    ruling_question="What follows from the line judge's sign?",
+    ruling_question="How is the rally decided?",
     form_question="How early is the shuttle met?",
     backdrop=backdrop,
     cast=cast,

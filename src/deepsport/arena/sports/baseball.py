@@ -8,7 +8,7 @@ from PIL import Image
 from deepsport.arena.canvas import HEIGHT, INK, LINE, WIDTH, Canvas, Color, Point, jitter, mix, polar
 from deepsport.arena.figure import Body, Kit, Pose, draw_figure, team_kit
 from deepsport.arena.props import OFFICIAL_X, SHIRTS, draw_bar, draw_crowd, draw_official, draw_shadow, sway
-from deepsport.arena.scene import HAIRS, PAN, RUN, SKINS, Extra, ball, pick_kits, wander
+from deepsport.arena.scene import CROWD, HAIRS, PAN, RUN, SKINS, Extra, ball, pick_kits, wander
 from deepsport.arena.sport import Form, Sport
 from deepsport.arena.truth import Action, Side
 
@@ -17,15 +17,37 @@ DIRT: Color = (192, 130, 78)
 FENCE: Color = (24, 72, 60)
 BAT: Color = (222, 172, 104)
 MITT: Color = (140, 78, 36)
+BROWN: Color = CROWD[-1]
+"""Not to be told from dirt."""
 UMPIRE: Color = (164, 184, 200)
 
 # pose, hip (x, y), ball (x, y)
 KINDS = {
-    "swing": (Pose(torso=172, near_arm=(292, 272), far_arm=(272, 264), near_leg=(38, 6), far_leg=(-42, -10)), (138, 76), (70, 56)),
-    "bunt": (Pose(torso=206, near_arm=(310, 270), far_arm=(320, 300), near_leg=(-64, 24), far_leg=(48, -40)), (128, 92), (82, 64)),
-    "slide": (Pose(torso=124, near_arm=(60, 80), far_arm=(160, 200), near_leg=(274, 268), far_leg=(232, 330)), (122, 106), (100, 50)),
-    "leap catch": (Pose(torso=174, near_arm=(84, 50), far_arm=(190, 182), near_leg=(40, 96), far_leg=(-10, 40)), (118, 68), (108, 10)),
-    "pitch": (Pose(torso=160, near_arm=(96, 160), far_arm=(268, 250), near_leg=(14, 2), far_leg=(248, 340)), (124, 78), (162, 36)),
+    "swing": (
+        Pose(torso=172, near_arm=(292, 272), far_arm=(272, 264), near_leg=(38, 6), far_leg=(-42, -10)),
+        (138, 76),
+        (70, 56),
+    ),
+    "bunt": (
+        Pose(torso=206, near_arm=(310, 270), far_arm=(320, 300), near_leg=(-64, 24), far_leg=(48, -40)),
+        (128, 92),
+        (82, 64),
+    ),
+    "slide": (
+        Pose(torso=124, near_arm=(60, 80), far_arm=(160, 200), near_leg=(274, 268), far_leg=(232, 330)),
+        (122, 106),
+        (100, 50),
+    ),
+    "leap catch": (
+        Pose(torso=174, near_arm=(84, 50), far_arm=(190, 182), near_leg=(40, 96), far_leg=(-10, 40)),
+        (118, 68),
+        (108, 10),
+    ),
+    "pitch": (
+        Pose(torso=160, near_arm=(96, 160), far_arm=(268, 250), near_leg=(14, 2), far_leg=(248, 340)),
+        (124, 78),
+        (162, 36),
+    ),
 }
 
 ARMS = {"arms wide": ((14, 0), (24, -1)), "fist up": ((16, -14), (10, -42)), "arms up": ((10, -18), (16, -46))}
@@ -64,7 +86,7 @@ def backdrop(rng: random.Random) -> Image.Image:
 def cast(rng: random.Random, side: Side) -> list[Extra]:
     """Fielders who shift with the batter's side, batter and ball."""
     begin, end = (68, 156) if side == "left" else (156, 68)
-    field, bat = pick_kits(rng, 2)
+    field, bat = [kit for kit in pick_kits(rng, 3) if kit.shirt != BROWN][:2]
     extras: list[Extra] = []
     for offset, y in ((-38, 56), (0, 50), (38, 56), (-30, 78), (-6, 72), (32, 80), (4, 96)):
         x = rng.uniform(-5, 5)
@@ -148,9 +170,9 @@ def _gear(canvas: Canvas, kind: str, body: Body) -> None:
         _bat(canvas, body.near_hand, 212, 36)
     elif kind in ("leap catch", "pitch"):
         x, y = body.far_hand
-        canvas.ellipse((x, y - 3), 9.5, 10.5, MITT, outline=1.6)
-        for step in (-4, 0, 4):
-            canvas.line(((x + step, y - 12), (x + step * 0.6, y - 3)), 1, mix(MITT, INK, 0.5))
+        canvas.ellipse((x, y - 4), 12, 12, MITT, outline=1.6)
+        for turn in (140, 165, 190, 215):
+            canvas.line((polar((x, y - 4), turn, 11), polar((x, y - 4), turn, 5)), 1.2, mix(MITT, INK, 0.6))
 
 
 def _bat(canvas: Canvas, hand: Point, angle: float, length: float) -> None:
@@ -178,7 +200,9 @@ def _cap(canvas: Canvas, head: Point, radius: float, color: Color, skin: Color) 
 def _plate(canvas: Canvas, center: Point, size: float) -> None:
     x, y = center
     low = y + size * 0.2
-    canvas.polygon(((x - size, y - size), (x + size, y - size), (x + size, low), (x, y + size), (x - size, low)), LINE, outline=1.2)
+    canvas.polygon(
+        ((x - size, y - size), (x + size, y - size), (x + size, low), (x, y + size), (x - size, low)), LINE, outline=1.2
+    )
 
 
 @lru_cache(maxsize=64)

@@ -14,7 +14,7 @@ from deepsport.arena.truth import Action, Side
 
 TABLE: Color = (20, 92, 142)
 FLOOR: Color = (134, 46, 60)
-BOARDS: Color = (46, 54, 66)
+BOARDS: Color = (96, 116, 126)
 BALL: Color = (255, 168, 60)
 WOOD: Color = (214, 160, 100)
 RUBBER: Color = (32, 32, 38)
@@ -29,15 +29,15 @@ KINDS = {
     ),
     "loop": (
         Pose(torso=156, near_arm=(50, 84), far_arm=(240, 215), near_leg=(30, 0), far_leg=(-30, 0)),
-        (98, 84),
+        (93, 84),
         104,
-        (154, 26),
+        (148, 26),
     ),
     "chop": (
         Pose(torso=168, near_arm=(250, 302), far_arm=(120, 160), near_leg=(10, 0), far_leg=(-30, 0)),
         (134, 82),
         282,
-        (68, 82),
+        (71, 82),
     ),
     "serve": (
         Pose(torso=176, near_arm=(80, 10), far_arm=(250, 200), near_leg=(10, 0), far_leg=(-10, 0)),
@@ -46,14 +46,14 @@ KINDS = {
         (92, 14),
     ),
     "push": (
-        Pose(torso=226, near_arm=(320, 290), far_arm=(340, 300), near_leg=(20, 0), far_leg=(-10, 0)),
-        (140, 96),
-        290,
-        (70, 104),
+        Pose(torso=224, near_arm=(316, 284), far_arm=(80, 130), near_leg=(20, 0), far_leg=(-10, 0)),
+        (142, 89),
+        280,
+        (71, 104),
     ),
 }
 
-TRAILS = {"loop": ((110, 66), (310, 380)), "chop": ((142, 60), (185, 240))}
+TRAILS = {"loop": ((105, 66), (310, 380)), "chop": ((142, 60), (185, 240))}
 """Middle of the swing and the degrees it runs through, where spin makes the stroke."""
 
 RALLY = (
@@ -109,7 +109,7 @@ def closeup(canvas: Canvas, action: Action, rng: random.Random, progress: float)
     if trail := TRAILS.get(action.kind):
         center, span = trail
         canvas.arc((center[0] + dx, center[1] + dy), 42, 42, span, 5, mix(boards, LINE, 0.75))
-    body = draw_actor(canvas, action.actor, pose, (hip[0] + dx, hip[1] + dy), 86, rng)
+    body = draw_actor(canvas, action.actor, pose, (hip[0] + dx, hip[1] + dy), 90, rng)
     _closeup_table(canvas, table)
     _paddle(canvas, body.near_hand, angle)
     canvas.disc((ball_xy[0] + dx, ball_xy[1] + dy), 7.5, BALL, outline=1.6)
@@ -128,7 +128,8 @@ def signal(canvas: Canvas, cue: str, rng: random.Random) -> None:
         _fist(canvas, (hand[0], hand[1] - 6), skin)
     else:
         _open_hand(canvas, hand, skin)
-    canvas.rectangle(170, 98, 60, 30, (70, 60, 66), outline=1.6)
+    canvas.rectangle(170, 98, 60, 30, (58, 50, 58), outline=1.6)
+    canvas.rectangle(171, 99, 60, 5, (150, 146, 150))
 
 
 def replay(canvas: Canvas, sight: str) -> None:
@@ -138,8 +139,8 @@ def replay(canvas: Canvas, sight: str) -> None:
     canvas.limb(((27, 36), (27, 54)), 7, WOOD)
     canvas.disc((27, 22), 19, INK)
     canvas.disc((27, 22), 17, (70, 74, 84))
-    at = {"middle of paddle": (27, 22), "near the edge": (44, 12), "on the handle": (27, 44)}[sight]
-    canvas.disc(at, 8.5, BALL, outline=1.6)
+    at = {"middle of paddle": (27, 22), "near the edge": (41, 13), "on the handle": (27, 43)}[sight]
+    canvas.disc(at, 10.5, BALL, outline=1.6)
 
 
 def _boards(canvas: Canvas, color: Color, top: float, height: float) -> None:
@@ -188,8 +189,8 @@ def _closeup_table(canvas: Canvas, table: Color) -> None:
 def _players(kit: Kit, height: int) -> tuple[Image.Image, ...]:
     pictures: list[Image.Image] = []
     for pose, angle in RALLY:
-        canvas = Canvas((height + 20, height + 6), (0, 0, 0, 0))
-        body = draw_figure(canvas, pose, (height / 2 + 10, height * 0.52 + 3), height, kit, outline=0.7)
+        canvas = Canvas((2 * height, round(1.3 * height)), (0, 0, 0, 0))
+        body = draw_figure(canvas, pose, (height, 0.79 * height), height, kit, outline=0.7)
         _paddle(canvas, body.near_hand, angle, height / 66)
         pictures.append(canvas.finish())
     return tuple(pictures)

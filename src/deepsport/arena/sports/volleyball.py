@@ -19,21 +19,13 @@ FLAG: Color = (250, 150, 20)
 # pose, hip (x, y), ball (x, y)
 KINDS = {
     "spike": (
-        Pose(torso=200, near_arm=(228, 222), far_arm=(100, 70), near_leg=(60, 10), far_leg=(95, 130)),
-        (130, 70),
-        (79, 24),
+        Pose(torso=200, near_arm=(228, 222), far_arm=(100, 70), near_leg=(40, 100), far_leg=(76, 150)),
+        (127, 70),
+        (77, 24),
     ),
     "block": (Pose(near_arm=(148, 182), far_arm=(212, 178), near_leg=(14, -24), far_leg=(-14, -50)), (116, 80), (116, 15)),
-    "dig": (
-        Pose(torso=228, near_arm=(304, 288), far_arm=(296, 280), near_leg=(300, 350), far_leg=(78, 84)),
-        (134, 93),
-        (76, 79),
-    ),
-    "serve": (
-        Pose(torso=176, near_arm=(104, 168), far_arm=(272, 262), near_leg=(22, 4), far_leg=(-30, -8)),
-        (118, 76),
-        (83, 40),
-    ),
+    "dig": (Pose(torso=228, near_arm=(304, 288), far_arm=(296, 280), near_leg=(300, 350), far_leg=(58, 92)), (132, 94), (75, 80)),
+    "serve": (Pose(torso=176, near_arm=(104, 168), far_arm=(272, 262), near_leg=(22, 4), far_leg=(-30, -8)), (118, 76), (83, 40)),
     "tip": (
         Pose(torso=164, near_arm=(146, 152), far_arm=(300, 320), near_leg=(-40, -70), far_leg=(8, -40)),
         (106, 70),
@@ -41,9 +33,16 @@ KINDS = {
     ),
 }
 
+FLAGS = {
+    "flag up": (Pose(near_arm=(166, 174), far_arm=(-20, -10)), (200, 46), (200, 5), -32, 28),
+    "flag down": (Pose(near_arm=(322, 318), far_arm=(20, 10)), (181, 87), (175, 122), 36, -24),
+    "hand on flag": (Pose(near_arm=(60, 200), far_arm=(310, 290)), (176, 108), (176, 62), 28, 28),
+}
+"""Pose of the line judge, both ends of the pole, width and height of the flag from the pole's tip."""
+
 READY = (
     Pose(near_arm=(60, 120), far_arm=(-60, -120), near_leg=(34, -10), far_leg=(-34, 10)),
-    Pose(near_arm=(160, 175), far_arm=(200, 185), near_leg=(12, 0), far_leg=(-12, 0)),
+    Pose(near_arm=(138, 186), far_arm=(222, 174), near_leg=(12, 0), far_leg=(-12, 0)),
 )
 
 
@@ -67,7 +66,7 @@ def cast(rng: random.Random, side: Side) -> list[Extra]:
     """Two teams with the net between them, and the ball over it."""
     begin, end = (78, 146) if side == "left" else (146, 78)
     near, far = pick_kits(rng, 2)
-    extras = [Extra(_net(), _still((112, 78)))]
+    extras = [Extra(_net(), Path((112, 78), (112, 78), reach=(0, 0), speed=(0, 0), phase=(0, 0)))]
     for kit, height, depth, reach in ((far, 22, (54, 72), 34), (near, 30, (86, 122), 46)):
         for _ in range(5):
             offset, y = rng.uniform(-reach, reach), rng.uniform(*depth)
@@ -94,17 +93,14 @@ def closeup(canvas: Canvas, action: Action, rng: random.Random, progress: float)
 
 def signal(canvas: Canvas, cue: str, rng: random.Random) -> None:
     """The line judge and the flag."""
+    pose, grip, tip, along, down = FLAGS[cue]
     skin = rng.choice(SKINS)
     kit = Kit(shirt=(104, 88, 168), shorts=INK, socks=INK, skin=skin, hair=rng.choice(HAIRS))
-    if cue == "flag up":
-        hand = _judge(canvas, Pose(near_arm=(166, 174), far_arm=(-20, -10)), kit)
-        _flag(canvas, hand, (hand[0], 5), (-32, 0), (0, 28))
-    elif cue == "flag down":
-        hand = _judge(canvas, Pose(near_arm=(322, 318), far_arm=(20, 10)), kit)
-        _flag(canvas, hand, (hand[0] - 6, 122), (36, 0), (0, -24))
-    else:
-        _judge(canvas, Pose(near_arm=(60, 200), far_arm=(310, 290)), kit)
-        _flag(canvas, (176, 108), (176, 62), (28, 0), (0, 28))
+    draw_figure(canvas, pose, (OFFICIAL_X, 88), 70, kit)
+    draw_bar(canvas, grip, tip, 2.4, (226, 206, 170))
+    x, y = tip
+    canvas.polygon(((x, y), (x + along, y), (x + along, y + down), (x, y + down)), FLAG, outline=1.6)
+    if cue == "hand on flag":
         draw_bar(canvas, (209, 73), (196, 63), 6, kit.shirt)
         draw_bar(canvas, (194, 62), (172, 57), 6, skin)
 
@@ -129,17 +125,6 @@ def _ball(canvas: Canvas, center: Point, radius: float, turn: float) -> None:
         rim = [polar(center, turn + 120 * blade + 80 * t, radius * t) for t in steps]
         back = [polar(center, turn + 120 * blade + 58 + 80 * t, radius * t) for t in reversed(steps)]
         canvas.polygon((*rim, *back), (56, 82, 140))
-
-
-def _judge(canvas: Canvas, pose: Pose, kit: Kit) -> Point:
-    return draw_figure(canvas, pose, (OFFICIAL_X, 88), 70, kit).near_hand
-
-
-def _flag(canvas: Canvas, grip: Point, tip: Point, along: Point, down: Point) -> None:
-    draw_bar(canvas, grip, tip, 2.4, (226, 206, 170))
-    x, y = tip
-    far = (x + along[0], y + along[1])
-    canvas.polygon((tip, far, (far[0] + down[0], far[1] + down[1]), (x + down[0], y + down[1])), FLAG, outline=1.6)
 
 
 def _closeup_net(canvas: Canvas) -> None:
@@ -181,19 +166,11 @@ def _wide_ball() -> tuple[Image.Image, ...]:
     return tuple(pictures)
 
 
-def _still(place: Point) -> Path:
-    return Path(place, place, (0, 0), (0, 0), (0, 0))
-
-
 VOLLEYBALL = Sport(
     name="volleyball",
     kinds=tuple(KINDS),
     rulings={"in": ("flag down",), "out": ("flag up",), "touch": ("hand on flag",)},
-    forms=(
-        Form("back corner", 9, "nothing"),
-        Form("middle", 7, "aim wide"),
-        Form("near the net", 5, "hit deeper"),
-    ),
+    forms=(Form("back corner", 9, "nothing"), Form("middle", 7, "aim wide"), Form("near the net", 5, "hit deeper")),
     moment="rally",
     kind_question="Which touch decides the rally?",
     actor_question="Which colour does the player wear?",

@@ -1,0 +1,59 @@
+"""Trains a tiny nano by SFT and by RL in as many processes as torchrun starts; the first writes what happened as JSON.
+
+`python -m torch.distributed.run --nproc-per-node 2 tests/train_together.py MODEL CLIP RUN STEPS`; alone, without torchrun.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from torch.distributed.tensor import DTensor
+
+from deepsport.policy.local.checkpoint import load_policy
+from deepsport.records import Episode, Reward
+from deepsport.reward.gated import GatedReward
+from deepsport.train.distributed import World, join
+from deepsport.train.grpo import GRPOConfig, reinforce
+from deepsport.train.optimiser import OptimiserConfig
+from deepsport.train.sft import SFTConfig, fit
+from deepsport.train.trainee import Trainee
+from deepsport.video.source import FrameSource
+from tiny_models import ANSWER, CALL, LIMITS, question, spoken
+
+STEADY = OptimiserConfig(lr=1e-3, warmup_steps=2)
+
+
+class ByWords(GatedReward):
+    """Rewards what was said, so that groups of random words differ."""
+
+    def score(self, episode: Episode) -> Reward:
+        assert episode.tokens is not None
+        total = sum(episode.tokens.ids) % 7 / 7
+        return Reward(total=total, accuracy=total, tool=0.0, format_penalty=0.0, well_formed=True)
+
+
+def main(model: Path, clip: Path, folder: Path, steps: int, world: World) -> None:
+    """Both stages; each goes on from its checkpoint if there is one."""
+    sft = SFTConfig(steps=steps, batch_size=3, tokens_per_forward=200, optimiser=STEADY)
+    rl = GRPOConfig(
+        steps=steps, questions_per_step=3, group_size=3, max_reply_tokens=5, filter_by_accuracy=False,
+        tokens_per_forward=300, optimiser=STEADY, train_vision=True,
+    )  # fmt: skip
+    with world.run(folder, None) as run, FrameSource() as source:
+        policy, asked = load_policy(str(model)), question(clip)
+        taught = [
+            spoken(policy, source, asked, texts, f"taught-{n}") for n, texts in enumerate([[CALL, ANSWER], [ANSWER], [CALL]])
+        ]
+        fit(policy, taught, source, sft, run, stage="sft", origin=model, seed=0, world=world)
+        questions = [asked.model_copy(update={"id": name, "text": f"{asked.text} {name}"}) for name in "abcd"]
+        reinforce(policy, questions, source, rl, run, limits=LIMITS, reward=ByWords(), origin=model, seed=0, world=world)
+        trainee = Trainee(policy, source, rl, steps, world=world)
+        kinds = sorted({type(parameter).__name__ for parameter in trainee.parameters})
+        run.write("facts.json", json.dumps({"parameters": kinds, "sharded": isinstance(trainee.parameters[0], DTensor)}))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with join() as joined:
+        main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]), joined)
