@@ -17,7 +17,7 @@ from deepsport.arena.encode import write_clip
 from deepsport.arena.questions import ask
 from deepsport.arena.render import frames
 from deepsport.arena.script import Dials, write_script
-from deepsport.arena.sports import SPORTS
+from deepsport.arena.sports import SPORTS, TRAINED
 from deepsport.arena.truth import ClipTruth
 from deepsport.durable import disk_errors, read_records, write_atomic
 from deepsport.errors import BadConfig, BadRecord, RunError
@@ -51,7 +51,7 @@ def make_set(
 ) -> list[Question]:
     """Renders what is missing of a set, and returns its questions; `progress` is told (clips done, clips in all).
 
-    Sports take turns. Raises BadConfig for an unknown sport, RunError if the folder holds other clips or the disk is full."""
+    Sports take turns; by default those that are trained on. Raises BadConfig for an unknown sport, RunError if the folder holds other clips or the disk is full."""
     recipe = SetRecipe(seed=seed, sports=_known(sports), dials=dials or Dials())
     truths = [write_script(SPORTS[name], seed, number, recipe.dials) for name, number in _turns(recipe.sports, n_clips)]
     questions = [q for t, (_, number) in zip(truths, _turns(recipe.sports, n_clips), strict=True) for q in ask(t, number)]
@@ -83,7 +83,7 @@ def load_truths(folder: Path) -> dict[str, ClipTruth]:
 
 
 def _known(sports: Sequence[str] | None) -> tuple[str, ...]:
-    names = tuple(sports) if sports is not None else tuple(SPORTS)
+    names = tuple(sports) if sports is not None else TRAINED
     if unknown := [name for name in names if name not in SPORTS]:
         raise BadConfig(f"the arena has no sport {unknown[0]!r}; it has {', '.join(SPORTS)}")
     if not names or len(set(names)) != len(names):

@@ -108,7 +108,7 @@ class Trainee:
         own_weights = not config.lora_rank and (sharded or half)  # bfloat16 is too coarse for small steps to add up
         self._trained = policy.backbone.copy(torch.float32) if own_weights else policy.backbone
         if config.gradient_checkpointing:
-            cast(Any, self._trained.model).gradient_checkpointing_enable({"use_reentrant": False})
+            cast(Any, self._trained.model).activation_checkpointing_enable({"use_reentrant": False})
             self._trained.model.train()
         seeing = self._trained if config.train_vision else policy.backbone
         packed = sharded or config.gradient_checkpointing or policy.backbone.device.type == "cuda"

@@ -16,3 +16,8 @@ SPORTS: dict[str, Sport] = {
     sport.name: sport
     for sport in (SOCCER, BASKETBALL, TENNIS, DIVING, VOLLEYBALL, TABLE_TENNIS, BADMINTON, FENCING, FIGURE_SKATING, GYMNASTICS)
 }
+
+UNSEEN = ("fencing",)
+"""Kept out of training sets, to measure what carries over to a sport never seen."""
+
+TRAINED = tuple(name for name in SPORTS if name not in UNSEEN)

@@ -93,7 +93,7 @@ def closeup(canvas: Canvas, action: Action, rng: random.Random, progress: float)
 
 def replay(canvas: Canvas, sight: str) -> None:
     """The water just after the dive."""
-    canvas.rectangle(0, 0, 54, 55, (196, 224, 226))
+    canvas.rectangle(0, 0, 54, 55, (96, 120, 130))
     canvas.rectangle(0, 38, 54, 17, (30, 110, 170))
     height = {"no splash": 0, "small splash": 14, "big splash": 34}[sight]
     canvas.ellipse((27, 40), 12, 3, LINE)

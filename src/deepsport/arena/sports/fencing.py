@@ -101,7 +101,7 @@ def backdrop(rng: random.Random) -> Image.Image:
 
 def cast(rng: random.Random, side: Side) -> list[Extra]:
     """Two fencers foot to foot, and the referee beside the piste."""
-    begin, end = (56, 168) if side == "left" else (168, 56)
+    begin, end = (56, 164) if side == "left" else (164, 56)
     left, right = pick_kits(rng, 2)
     black = Kit(shirt=(44, 46, 60), shorts=INK, socks=INK, skin=left.skin, hair=left.hair)
     extras = [Extra(sprites(black, 32, REFEREE), wander(rng, (begin + 8, 80), (end + 8, 80), (6, 1)), pace=7)]
@@ -121,13 +121,13 @@ def closeup(canvas: Canvas, action: Action, rng: random.Random, progress: float)
     for x in (66, 150):
         canvas.line(((x - 6 * progress, 100), (x - 5 - 6 * progress, 122)), 2.4, LINE)
     pose, hip, angle, length, blade = KINDS[action.kind]
-    dx, dy = sway(rng, progress)
+    dx, _ = sway(rng, progress)
     draw_shadow(canvas, (hip[0] + dx, 118), 34, mix(METAL, INK, 0.4))
     if blade:
-        _foil(canvas, blade[0], (blade[1][0] + dx, blade[1][1] + dy))
+        _foil(canvas, blade[0], (blade[1][0] + dx, blade[1][1]))
     color = jitter(SHIRTS[action.actor], rng, 5)
     kit = Kit(shirt=color, shorts=mix(color, INK, 0.12), socks=color, skin=color, hair=MESH)
-    body = _fencer(canvas, pose, (hip[0] + dx, hip[1] + min(dy, 0)), 82, kit)
+    body = _fencer(canvas, pose, (hip[0] + dx, hip[1]), 82, kit)
     _foil(canvas, body.near_hand, polar(body.near_hand, angle, length))
     canvas.disc(body.near_hand, 6.5, STEEL, outline=1.6)
     if action.kind == "parry":

@@ -114,8 +114,8 @@ def closeup(canvas: Canvas, action: Action, rng: random.Random, progress: float)
         canvas.disc((x - 4 * progress, 46 + rng.uniform(-2, 2)), 3.4, rng.choice(PETALS))
     canvas.ellipse((112, 110), 92, 22, mix(ice, LINE, 0.3))
     pose, hip, height, toes = KINDS[action.kind]
-    dx, dy = sway(rng, progress)
-    at = (hip[0] + dx, hip[1] + min(dy, 0))
+    dx, _ = sway(rng, progress)
+    at = (hip[0] + dx, hip[1])
     color, skin = jitter(SHIRTS[action.actor], rng, 5), rng.choice(SKINS)
     dress = Kit(shirt=color, shorts=color, socks=TIGHTS, skin=skin, hair=rng.choice(HAIRS))
     _trace(canvas, action.kind, at, mix(ice, LINE, 0.9), mix(ice, INK, 0.35))
@@ -160,10 +160,11 @@ def _skater(canvas: Canvas, pose: Pose, hip: Point, height: float, kit: Kit, toe
     body = draw_figure(canvas, pose, hip, height, kit, outline)
     for foot, bend in ((body.far_foot, pose.far_leg), (body.near_foot, pose.near_leg)):
         toe, sole = bend[1] + toes, polar(foot, bend[1], 0.1 * height)
-        canvas.limb((foot, polar(foot, toe, 0.07 * height)), 0.09 * height + outline, INK)
-        canvas.limb((foot, polar(foot, toe, 0.07 * height)), 0.09 * height, BOOT)
-        canvas.limb((polar(sole, toe, 0.13 * height), polar(sole, toe + 180, 0.05 * height)), 0.02 * height + outline, INK)
-        canvas.limb((polar(sole, toe, 0.13 * height), polar(sole, toe + 180, 0.05 * height)), 0.02 * height, BLADE)
+        boot = (foot, polar(foot, toe, 0.07 * height))
+        blade = (polar(sole, toe, 0.13 * height), polar(sole, toe + 180, 0.05 * height))
+        for line, width, color in ((boot, 0.09 * height, BOOT), (blade, 0.02 * height, BLADE)):
+            canvas.limb(line, width + outline, INK)
+            canvas.limb(line, width, color)
     waist, hem = polar(hip, pose.torso, 0.04 * height), polar(hip, pose.torso + 180, 0.11 * height)
     across = pose.torso + 90
     corners = [polar(waist, across, 0.1 * height), polar(hem, across, 0.21 * height)]

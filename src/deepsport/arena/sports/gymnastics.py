@@ -18,14 +18,14 @@ MAT: Color = (60, 132, 140)
 BEAM: Color = (224, 184, 130)
 STEEL: Color = (150, 152, 162)
 FAR_END = 34
-BEAM_TOP = 110
+BEAM_TOP = 113
 """Upper edge of the beam in a closeup, in pixels from the top."""
 
 # pose, hip (x, y)
 KINDS = {
     "handstand": (
         Pose(torso=0, near_arm=(6, 2), far_arm=(-10, -2), near_leg=(182, 181), far_leg=(176, 178)),
-        (112, 62),
+        (112, 67),
     ),
     "split leap": (
         Pose(near_arm=(132, 140), far_arm=(228, 220), near_leg=(272, 266), far_leg=(88, 94)),
@@ -37,10 +37,10 @@ KINDS = {
     ),
     "straddle": (
         Pose(torso=180, near_arm=(30, 8), far_arm=(-30, -8), near_leg=(122, 128), far_leg=(238, 232)),
-        (112, 99),
+        (112, 103),
     ),
     "layout": (
-        Pose(torso=296, head=312, near_arm=(104, 112), far_arm=(128, 120), near_leg=(116, 128), far_leg=(110, 122)),
+        Pose(torso=296, head=312, near_arm=(60, 96), far_arm=(170, 136), near_leg=(116, 128), far_leg=(110, 122)),
         (112, 58),
     ),
 }
@@ -103,10 +103,10 @@ def closeup(canvas: Canvas, action: Action, rng: random.Random, progress: float)
     draw_crowd(canvas, rng, 38)
     canvas.rectangle(0, 38, WIDTH, 12, jitter((70, 60, 120), rng, 20))
     for x, top in ((60, 62), (84, 78)):
-        canvas.line(((x, 104), (x, top), (x + 60, top), (x + 60, 104)), 2, mix(FLOOR, INK, 0.2))
+        canvas.line(((x, 106), (x, top), (x + 60, top), (x + 60, 106)), 2, mix(FLOOR, INK, 0.2))
         canvas.line(((x, top), (x + 60, top)), 3, mix(FLOOR, BEAM, 0.7))
-    canvas.rectangle(0, 104, WIDTH, 22, MAT)
-    canvas.rectangle(0, 103, WIDTH, 2, mix(MAT, INK, 0.4))
+    canvas.rectangle(0, 107, WIDTH, 22, MAT)
+    canvas.rectangle(0, 106, WIDTH, 2, mix(MAT, INK, 0.4))
     for x in (72, 152):
         draw_bar(canvas, (x, BEAM_TOP + 6), (x - 8, HEIGHT), 3, STEEL)
         draw_bar(canvas, (x, BEAM_TOP + 6), (x + 8, HEIGHT), 3, STEEL)
@@ -115,8 +115,8 @@ def closeup(canvas: Canvas, action: Action, rng: random.Random, progress: float)
     pose, hip = KINDS[action.kind]
     color, skin = jitter(SHIRTS[action.actor], rng, 5), rng.choice(SKINS)
     leotard = Kit(shirt=color, shorts=color, socks=color, skin=skin, hair=rng.choice(HAIRS), bare=True)
-    dx, dy = sway(rng, progress)
-    draw_figure(canvas, pose, (hip[0] + dx, hip[1] + min(dy, 0)), 80, leotard)
+    dx, _ = sway(rng, progress)
+    draw_figure(canvas, pose, (hip[0] + dx, hip[1]), 77, leotard)
 
 
 def signal(canvas: Canvas, cue: str, rng: random.Random) -> None:

@@ -56,7 +56,10 @@ def load_adapter(model: nn.Module, folder: Path) -> None:
     from peft import set_peft_model_state_dict
 
     tensors = {name.removeprefix(_PREFIX): tensor for name, tensor in load_file(folder / "adapter_model.safetensors").items()}
-    found = set_peft_model_state_dict(model, tensors)
+    try:
+        found = set_peft_model_state_dict(model, tensors)
+    except RuntimeError as error:
+        raise PolicyError(f"the adapter in {folder} does not fit the model: {error}") from error
     absent = [name for name in found.missing_keys if "lora_" in name]
     if absent or found.unexpected_keys:
         raise PolicyError(f"the adapter in {folder} does not fit the model: {[*absent, *found.unexpected_keys][0]}")
