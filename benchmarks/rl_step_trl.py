@@ -1,10 +1,10 @@
 """The rival of the RL step: TRL's GRPOTrainer with its own tool loop, generation, log-probabilities and training, on the CPU.
 
 Forced, so that both contestants do equal work: reply lengths (token limits; end, pad and vision tokens are never sampled), one
-tool call after the first reply and none after the second (TRL's `parse_response` runs, then its verdict is replaced). Supplied,
-because a Qwen2.5-VL folder has neither: a chat template that knows tools and writes what DeepSport writes, and a processor without
-its video half, which would need torchvision. In TRL's favour: frames are decoded and brought to the model's size once, at set-up.
-Only cheap checks, off the clock or of a few microseconds, are added; everything else is TRL as released.
+tool call after the first reply and none after the second (TRL's `parse_response` runs, then its verdict is replaced). Supplied: a
+chat template that knows tools, as Qwen2.5-VL's own does not, and writes DeepSport's very tokens; a processor without its video
+half, which would need torchvision. In TRL's favour: frames are decoded and brought to the model's size once, at set-up. Added:
+clocks and checks, which take microseconds or stand between two steps. The rest is TRL as released.
 
     python rl_step_trl.py JOB.json      answers {"warm": 1}, {"run": n_steps} and {"stop": 1} on stdin, one JSON object a line
 """
@@ -13,11 +13,11 @@ import json
 import os
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any, TextIO
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "TRL_EXPERIMENTAL_SILENCE": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -42,7 +42,8 @@ TEMPLATE = (  # the tool is explained by the question, as DeepSport does it, not
     "{%- for message in messages -%}"
     "{{- '<|im_start|>' + ('user' if message.role == 'tool' else message.role) + '\\n' -}}"
     "{%- if message.content is string -%}{{- message.content -}}{%- else -%}{%- for part in message.content or [] -%}"
-    "{%- if part.type == 'image' -%}{{- '<|vision_start|><|image_pad|><|vision_end|>' -}}{%- else -%}{{- part.text -}}{%- endif -%}"
+    "{%- if part.type == 'image' -%}{{- '<|vision_start|><|image_pad|><|vision_end|>' -}}"
+    "{%- else -%}{{- part.text -}}{%- endif -%}"
     "{%- endfor -%}{%- endif -%}"
     "{%- for call in message.tool_calls or [] -%}"
     "{{- '<tool_call>' + call.function.name + ' ' + (call.function.arguments | tojson) + '</tool_call>' -}}"
@@ -52,30 +53,31 @@ TEMPLATE = (  # the tool is explained by the question, as DeepSport does it, not
     "{%- if add_generation_prompt -%}{{- '<|im_start|>assistant\\n' -}}{%- endif -%}"
 )
 
-Block = dict[str, Any]
+Block = dict[str, str | Image.Image]
 """A content block of a message: text or image."""
+Seconds = dict[str, float]
+"""By part of a step: `rollout`, of it `generate_first` and `generate_second`, and `train`, which is the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A question as the job writes it; images are paths."""
+    """Head, labelled first images, text; then, from the tool, labelled images and the tool's text."""
 
     text: str
     first_images: Sequence[str]
     tool_images: Sequence[str]
     answer: str = ""
+    """Not looked at: rewards are given by position."""
     head: str = ""
-    """Stands before the first images."""
     first_labels: Sequence[str] = ()
-    """One before each first image; empty: `frame i (t s):` at 25 frames a second."""
+    """One before each image; none: `frame i (t s):` at 25 frames a second."""
     tool_labels: Sequence[str] = ()
     tool_text: str = ""
-    """Stands behind the images that the tool brings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What to measure."""
+    """What to measure; images are paths."""
 
     checkpoint: str
     questions: Sequence[Question]
@@ -103,7 +105,7 @@ class Job:
 class StillsProcessor(Qwen2_5_VLProcessor):
     """The processor without its video half."""
 
-    def __init__(self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None) -> None:
+    def __init__(self, image_processor: Qwen2VLImageProcessorPil, tokenizer: PreTrainedTokenizerFast, chat_template: str) -> None:
         self.image_token, self.video_token = "<|image_pad|>", "<|video_pad|>"
         self.image_token_id, self.video_token_id = tokenizer.convert_tokens_to_ids([self.image_token, self.video_token])
         ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
@@ -177,20 +179,26 @@ def spread(completions: Sequence[object], **_: object) -> list[float]:
     return [float(index % 2) for index in range(len(completions))]
 
 
-@dataclass(slots=True)
 class Clocks:
-    """CPU time of all threads and wall time, in seconds, by part of a step."""
+    """CPU time of all threads and wall time of one step, which starts now, and of its parts."""
 
-    cpu_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    wall_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    def __init__(self) -> None:
+        self.cpu_s: Seconds = {}
+        self.wall_s: Seconds = {}
+        self._cpu, self._wall = time.process_time(), time.perf_counter()
 
     @contextmanager
     def measure(self, part: str) -> Iterator[None]:
-        """Adds what the block takes to a part."""
+        """Writes down what the block takes."""
         cpu, wall = time.process_time(), time.perf_counter()
         yield
-        self.cpu_s[part] += time.process_time() - cpu
-        self.wall_s[part] += time.perf_counter() - wall
+        self.cpu_s[part], self.wall_s[part] = time.process_time() - cpu, time.perf_counter() - wall
+
+    def stop(self) -> tuple[float, float]:
+        """CPU and wall time of the step; training is what the rollout leaves of them."""
+        cpu_s, wall_s = time.process_time() - self._cpu, time.perf_counter() - self._wall
+        self.cpu_s["train"], self.wall_s["train"] = cpu_s - self.cpu_s["rollout"], wall_s - self.wall_s["rollout"]
+        return cpu_s, wall_s
 
 
 @dataclass(slots=True)
@@ -201,16 +209,21 @@ class Facts:
     images: int = 0
     sampled_tokens: int = 0
     tokens: int = 0
-    losses: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list[float])
 
 
 class CountingTrainer(GRPOTrainer):
     """GRPOTrainer with reply lengths forced, parts of the step timed and the work counted."""
 
-    def __init__(self, job: Job, **arguments: Any) -> None:
+    def __init__(self, job: Job, **arguments: object) -> None:
         super().__init__(**arguments)
         self.job = job
-        self.clocks, self.facts = Clocks(), Facts()
+        self.begin_step()
+
+    def begin_step(self) -> None:
+        """Sets the clocks and the counts to zero."""
+        self.facts, self.weights = Facts(), snapshot(self.model)
+        self.clocks = Clocks()
 
     def _generate_single_turn(self, *arguments: Any, has_tool_images: bool = False, **named: Any) -> Any:
         n_tokens = self.job.reply_tokens[has_tool_images]
@@ -231,22 +244,30 @@ class CountingTrainer(GRPOTrainer):
 
     def _count(self, inputs: dict[str, Any], loss: Tensor) -> None:
         """Checks that a training forward saw every frame and trained every sampled token, and adds up both."""
-        n_rows = len(inputs["completion_ids"])
         mask = inputs["completion_mask"] * inputs["tool_mask"]
-        ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], dim=1)
-        grids = inputs["image_grid_thw"]
-        visual_tokens = (ids == self._image_pad_token_id).sum()
-        images_per_episode = [len(q.first_images) + len(q.tool_images) for q in self.job.questions]
-        assert set(inputs["num_images"]) <= set(images_per_episode), "an episode lost images"
+        ids, grids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], dim=1), inputs["image_grid_thw"]
+        n_patches = (ids == self._image_pad_token_id).sum() * self.processing_class.image_processor.merge_size**2
+        assert set(inputs["num_images"]) <= {len(q.first_images) + len(q.tool_images) for q in self.job.questions}
         assert len(grids) == sum(inputs["num_images"]), "images were dropped"
-        assert len(inputs["pixel_values"]) == grids.prod(1).sum() == 4 * visual_tokens, "patches and placeholders differ"
+        assert len(inputs["pixel_values"]) == grids.prod(1).sum() == n_patches, "patches and placeholders differ"
         assert (mask.sum(1) == sum(self.job.reply_tokens)).all(), "the loss is not over the sampled tokens"
         assert torch.isfinite(loss), "the loss is not finite"
-        self.facts.episodes += n_rows
+        self.facts.episodes += len(ids)
         self.facts.images += len(grids)
         self.facts.sampled_tokens += int(mask.sum())
         self.facts.tokens += int(inputs["prompt_mask"].sum() + inputs["completion_mask"].sum())
         self.facts.losses.append(loss.item())
+
+    def proof(self) -> dict[str, object]:
+        """That the work of a whole step was done."""
+        job, facts = self.job, self.facts
+        assert facts.episodes == job.n_episodes, "not every episode was trained"
+        moved = moved_parts(self.weights, snapshot(self.model))
+        assert moved == ({"language", "vision"} if job.train_vision else {"language"}), f"weights moved in {moved}"
+        per_episode = {
+            f"{name}_per_episode": getattr(facts, name) / facts.episodes for name in ("images", "sampled_tokens", "tokens")
+        }
+        return {**asdict(facts), **per_episode, "moved": sorted(moved)}
 
 
 class Foreman(TrainerCallback):
@@ -255,26 +276,26 @@ class Foreman(TrainerCallback):
     def __init__(self, answers: TextIO) -> None:
         self._answers = answers
         self._left = 0
-        self._steps: list[dict[str, Any]] = []
+        self._cpu_s: list[float] = []
+        self._wall_s: list[float] = []
+        self._parts: list[tuple[Seconds, Seconds]] = []
         self.trainer: CountingTrainer
 
-    def on_train_begin(self, *_: Any, **__: Any) -> None:
+    def on_train_begin(self, *_: object, **__: object) -> None:
         self._await_command()
-        self._start()
+        self.trainer.begin_step()
 
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        cpu_s, wall_s = time.process_time() - self._cpu, time.perf_counter() - self._wall
-        self._steps.append({"cpu_s": cpu_s, "wall_s": wall_s, "peak_rss_gb": peak_rss_gb(), "detail": self._detail()})
+    def on_step_end(self, *_: object, **__: object) -> None:
+        cpu_s, wall_s = self.trainer.clocks.stop()
+        self._cpu_s.append(cpu_s)
+        self._wall_s.append(wall_s)
+        self._parts.append((self.trainer.clocks.cpu_s, self.trainer.clocks.wall_s))
+        proof = self.trainer.proof()
         self._left -= 1
         if self._left == 0:
-            self._answer()
+            self._answer(proof)
             self._await_command()
-        self._start()
-
-    def _start(self) -> None:
-        self.trainer.clocks, self.trainer.facts = Clocks(), Facts()
-        self._weights = snapshot(self.trainer.model)
-        self._cpu, self._wall = time.process_time(), time.perf_counter()
+        self.trainer.begin_step()
 
     def _await_command(self) -> None:
         command = json.loads(sys.stdin.readline() or '{"stop": 1}')
@@ -282,39 +303,27 @@ class Foreman(TrainerCallback):
             raise SystemExit
         self._left = 1 if "warm" in command else command["run"]
 
-    def _answer(self) -> None:
-        """Means over the steps of a command; details are those of its last step."""
-        means = {key: sum(step[key] for step in self._steps) / len(self._steps) for key in ("cpu_s", "wall_s")}
-        each = {"cpu_s_each": [step["cpu_s"] for step in self._steps], "wall_s_each": [step["wall_s"] for step in self._steps]}
-        last = self._steps[-1]
-        detail = last["detail"] | each
-        print(json.dumps({**means, "peak_rss_gb": last["peak_rss_gb"], "detail": detail}), file=self._answers, flush=True)
-        self._steps = []
-
-    def _detail(self) -> dict[str, Any]:
-        """Proof that the work was done, and where the time went."""
-        job, facts, clocks = self.trainer.job, self.trainer.facts, self.trainer.clocks
-        assert facts.episodes == job.n_episodes, "not every episode was trained"
-        moved = moved_parts(self._weights, snapshot(self.trainer.model))
-        assert moved == ({"language", "vision"} if job.train_vision else {"language"}), f"weights that moved: {moved}"
-        return {
-            **asdict(facts),
-            "images_per_episode": facts.images / facts.episodes,
-            "sampled_tokens_per_episode": facts.sampled_tokens / facts.episodes,
-            "tokens_per_episode": facts.tokens / facts.episodes,
-            "moved": sorted(moved),
-            "parts_cpu_s": dict(clocks.cpu_s),
-            "parts_wall_s": dict(clocks.wall_s),
+    def _answer(self, proof: dict[str, object]) -> None:
+        """Means over the steps of a command, what each took, and the proof of its last step."""
+        cpu_parts, wall_parts = ([part[axis] for part in self._parts] for axis in (0, 1))
+        detail = proof | {
+            "cpu_s_each": self._cpu_s,
+            "wall_s_each": self._wall_s,
+            "parts_cpu_s": {name: fmean(parts[name] for parts in cpu_parts) for name in cpu_parts[0]},
+            "parts_wall_s": {name: fmean(parts[name] for parts in wall_parts) for name in wall_parts[0]},
         }
+        means = {"cpu_s": fmean(self._cpu_s), "wall_s": fmean(self._wall_s), "peak_rss_gb": peak_rss_gb()}
+        print(json.dumps({**means, "detail": detail}), file=self._answers, flush=True)
+        self._cpu_s, self._wall_s, self._parts = [], [], []
 
 
 def snapshot(model: torch.nn.Module) -> dict[str, Tensor]:
-    """A copy of the weights."""
-    return {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    """The first values of every weight."""
+    return {name: weight.detach().flatten()[:64].clone() for name, weight in model.named_parameters()}
 
 
 def moved_parts(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
-    """The towers of which a weight moved."""
+    """The towers of which a weight has moved."""
     return {"vision" if ".visual." in name else "language" for name in before if not torch.equal(before[name], after[name])}
 
 

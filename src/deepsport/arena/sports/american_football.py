@@ -26,7 +26,7 @@ FAR_END = 34
 KINDS = {
     "catch": (
         Pose(torso=184, near_arm=(148, 196), far_arm=(216, 168), near_leg=(34, -46), far_leg=(-26, -78)),
-        (114, 76),
+        (114, 79),
         (-3, -62),
         20,
     ),
@@ -123,9 +123,10 @@ def closeup(canvas: Canvas, action: Action, rng: random.Random, progress: float)
 
 def signal(canvas: Canvas, cue: str, rng: random.Random) -> None:
     """The referee in stripes, and what the arms say."""
-    draw_official(canvas, Pose(near_arm=(8, 4), far_arm=(-8, -4)), STRIPES, rng)
+    draw_official(canvas, Pose(near_arm=(0, 180), far_arm=(0, 180)), STRIPES, rng)
+    canvas.limb(((OFFICIAL_X, 68), (OFFICIAL_X, 84)), 14, STRIPES)
     for step in (-5, 0, 5):
-        canvas.line(((OFFICIAL_X + step, 64), (OFFICIAL_X + step, 90)), 2.2, INK)
+        canvas.line(((OFFICIAL_X + step, 62), (OFFICIAL_X + step, 90)), 2.2, INK)
     for way in (-1, 1):
         thrown = cue == "flag thrown" and way < 0
         elbow, hand = ARMS["arms up" if thrown else cue]
@@ -134,7 +135,7 @@ def signal(canvas: Canvas, cue: str, rng: random.Random) -> None:
             canvas.limb(points, width, color)
         canvas.disc(points[2], 5, LINE, outline=1.6)
     if cue == "flag thrown":
-        canvas.polygon(((186, 8), (204, 3), (221, 12), (216, 34), (200, 26), (190, 30)), FLAG, outline=1.8)
+        canvas.polygon(((183, 7), (196, 11), (208, 4), (221, 9), (218, 31), (205, 27), (193, 34), (181, 28)), FLAG, outline=1.8)
 
 
 def replay(canvas: Canvas, sight: str) -> None:
@@ -183,9 +184,7 @@ def _pads(canvas: Canvas, pose: Pose, hip: Point, color: Color) -> None:
 
 
 def _tackler(canvas: Canvas, hip: Point, kit: Kit) -> None:
-    body = draw_figure(
-        canvas, FALLEN, hip, 62, kit
-    )
+    body = draw_figure(canvas, FALLEN, hip, 62, kit)
     _helmet(canvas, body.head, 7, kit.shirt)
 
 

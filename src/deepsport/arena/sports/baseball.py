@@ -7,7 +7,7 @@ from PIL import Image
 
 from deepsport.arena.canvas import HEIGHT, INK, LINE, WIDTH, Canvas, Color, Point, jitter, mix, polar
 from deepsport.arena.figure import Body, Kit, Pose, draw_figure, team_kit
-from deepsport.arena.props import OFFICIAL_X, SHIRTS, draw_bar, draw_crowd, draw_official, draw_shadow, sway
+from deepsport.arena.props import OFFICIAL_X, SHIRTS, draw_bar, draw_crowd, draw_shadow, sway
 from deepsport.arena.scene import CROWD, HAIRS, PAN, RUN, SKINS, Extra, ball, pick_kits, wander
 from deepsport.arena.sport import Form, Sport
 from deepsport.arena.truth import Action, Side
@@ -36,12 +36,12 @@ KINDS = {
     "slide": (
         Pose(torso=124, near_arm=(60, 80), far_arm=(160, 200), near_leg=(274, 268), far_leg=(232, 330)),
         (122, 106),
-        (100, 50),
+        (84, 70),
     ),
     "leap catch": (
         Pose(torso=174, near_arm=(84, 50), far_arm=(190, 182), near_leg=(40, 96), far_leg=(-10, 40)),
-        (118, 68),
-        (108, 10),
+        (118, 75),
+        (114, 16),
     ),
     "pitch": (
         Pose(torso=160, near_arm=(96, 160), far_arm=(268, 250), near_leg=(14, 2), far_leg=(248, 340)),
@@ -118,24 +118,28 @@ def closeup(canvas: Canvas, action: Action, rng: random.Random, progress: float)
 
 def signal(canvas: Canvas, cue: str, rng: random.Random) -> None:
     """The umpire and the arms."""
-    draw_official(canvas, Pose(near_arm=(8, 4), far_arm=(-8, -4)), UMPIRE, rng)
+    skin = rng.choice(SKINS)
+    kit = Kit(shirt=UMPIRE, shorts=INK, socks=INK, skin=skin, hair=INK)
+    draw_figure(canvas, Pose(near_arm=(0, 180), far_arm=(0, 180)), (OFFICIAL_X, 88), 70, kit)
+    canvas.limb(((OFFICIAL_X, 68), (OFFICIAL_X, 84)), 14, UMPIRE)
+    canvas.rectangle(OFFICIAL_X - 4, 68, 8, 16, (60, 70, 84))
     canvas.arc((OFFICIAL_X, 56), 8, 8, (180, 360), 6, INK)
     canvas.limb(((OFFICIAL_X - 4, 55), (OFFICIAL_X - 12, 56)), 3, INK)
     for way in (-1, 1):
         elbow, hand = ARMS[cue] if way < 0 or cue != "fist up" else ((10, 12), (10, 26))
         points = [(OFFICIAL_X + way * x, 67 + y) for x, y in ((7, 0), elbow, hand)]
-        for color, width in ((INK, 12.2), (UMPIRE, 9)):
+        for color, width in ((INK, 13.2), (UMPIRE, 10)):
             canvas.limb(points, width, color)
-        canvas.disc(points[2], 9 if cue == "fist up" and way < 0 else 5.5, (240, 200, 160), outline=1.6)
+        canvas.disc(points[2], 9 if cue == "fist up" and way < 0 else 7, skin, outline=1.6)
 
 
 def replay(canvas: Canvas, sight: str) -> None:
     """Home plate from above, and where the ball is as the play is made."""
     canvas.rectangle(0, 0, 54, 55, DIRT)
-    _plate(canvas, (27, 27), 15)
-    x = {"ball over plate": 27, "ball before plate": 10, "ball past plate": 45}[sight]
+    _plate(canvas, (27, 27), 14)
+    x = {"ball over plate": 27, "ball before plate": 9, "ball past plate": 45}[sight]
     canvas.line(((-4, 27), (x, 27)), 3, mix(DIRT, INK, 0.6))
-    _ball(canvas, (x, 27), 9)
+    _ball(canvas, (x, 27), 11)
 
 
 def _park(canvas: Canvas, rng: random.Random, dirt: Color) -> None:

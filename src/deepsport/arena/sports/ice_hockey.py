@@ -1,5 +1,6 @@
 """Ice hockey: a shot, and what follows behind the net: the red light, the referee's arm, or the arms that wave it off."""
 
+import math
 import random
 from functools import lru_cache
 
@@ -99,7 +100,10 @@ def cast(rng: random.Random, side: Side) -> list[Extra]:
     extras: list[Extra] = []
     for team in pick_kits(rng, 2):
         for number in range(4):
-            offset, y = 24 * (number * 2 % 4) - 12 * (number // 2) - 24 + rng.uniform(-16, 16), 64 + 16 * number + rng.uniform(-5, 5)
+            offset, y = (
+                24 * (number * 2 % 4) - 12 * (number // 2) - 24 + rng.uniform(-16, 16),
+                64 + 16 * number + rng.uniform(-5, 5),
+            )
             path = wander(rng, (begin + offset, y), (end + offset, y), (15, 4))
             extras.append(Extra(_skaters(team, 25), path, pace=4))
     y = rng.uniform(80, 96)
@@ -117,8 +121,8 @@ def closeup(canvas: Canvas, action: Action, rng: random.Random, progress: float)
     x, y = hip[0] + dx, hip[1] + dy
     draw_shadow(canvas, (x, 120), 28, mix(ice, INK, 0.25))
     if action.kind == "deke":
-        for number in range(5):
-            canvas.arc((x - 38 + 20 * number, 114), 10.8, 9, (0, 180) if number % 2 else (180, 360), 2.6, mix(ice, INK, 0.8))
+        track = [(x - 48 + 4 * number, 113 + 8 * math.sin(number / 1.6)) for number in range(25)]
+        canvas.limb(track, 2.4, mix(ice, INK, 0.85))
     body = draw_figure(canvas, pose, (x, y), 82, team_kit(color, skin, hair))
     for foot in (body.near_foot, body.far_foot):
         canvas.line(((foot[0] - 8, foot[1] + 5.5), (foot[0] + 6, foot[1] + 5.5)), 2.4, (90, 96, 110))
@@ -135,9 +139,10 @@ def signal(canvas: Canvas, cue: str, rng: random.Random) -> None:
     if cue == "red light":
         _lamp(canvas)
         return
-    draw_official(canvas, Pose(near_arm=(8, 4), far_arm=(-8, -4)), STRIPES, rng)
+    draw_official(canvas, Pose(near_arm=(0, 180), far_arm=(0, 180)), STRIPES, rng)
+    canvas.limb(((OFFICIAL_X, 68), (OFFICIAL_X, 84)), 14, STRIPES)
     for step in (-5, 0, 5):
-        canvas.line(((OFFICIAL_X + step, 64), (OFFICIAL_X + step, 90)), 2.2, INK)
+        canvas.line(((OFFICIAL_X + step, 62), (OFFICIAL_X + step, 90)), 2.2, INK)
     for way in (-1, 1):
         wide = cue == "arms wide"
         elbow, hand = ((15, 0), (24, -1)) if wide else ((10, -18), (9, -46)) if way < 0 else ((10, 12), (10, 26))
@@ -214,7 +219,7 @@ def _stick(canvas: Canvas, butt: Point, heel: Point, toe: Point, size: float) ->
 
 def _puck(canvas: Canvas, center: Point, radius: float) -> None:
     x, y = center
-    canvas.ellipse((x, y), radius * 1.2, radius * 0.95, LINE)
+    canvas.ellipse((x, y), radius * 1.12, radius * 0.84, LINE)
     canvas.ellipse((x, y + radius * 0.2), radius, radius * 0.62, INK)
     canvas.ellipse((x, y - radius * 0.14), radius * 0.86, radius * 0.42, (64, 64, 74))
 
