@@ -45,15 +45,15 @@ READING = (2, 4, 8)
 _CALL_HEAD = write_call("", 0, 0).partition("<tool_call>")[2].partition("0")[0]
 """What stands in every call before its first number."""
 
-NANO_OPTIMISER = OptimiserConfig(lr=1e-3, schedule="cosine")
-"""A model of 1.5 M parameters takes a rate that would break a large one."""
+NANO_OPTIMISER = OptimiserConfig(lr=1e-3, muon_lr=0.01, schedule="cosine")
+"""A model of 1.5 M parameters takes rates that would break a large one."""
 
 
 class DemoConfig(Config):
     """Everything that determines the demo's figures."""
 
     seed: int = 0
-    train_clips: int = 480
+    train_clips: int = 960
     practice_clips: int = 160
     """Clips that only RL asks about. On those of SFT it would reinforce what the policy remembers of them, not what it sees."""
     heldout_clips: int = 120
@@ -67,7 +67,7 @@ class DemoConfig(Config):
     nano: NanoConfig = NanoConfig()
     perception: SFTConfig = SFTConfig(steps=200, batch_size=64, optimiser=NANO_OPTIMISER)
     """Name what a single frame shows."""
-    reading: SFTConfig = SFTConfig(steps=90, batch_size=12, train_vision=False, optimiser=OptimiserConfig(lr=1e-3))
+    reading: SFTConfig = SFTConfig(steps=90, batch_size=12, train_vision=False, optimiser=OptimiserConfig(lr=1e-3, muon_lr=0.01))
     """Name what each of several frames shows, in turn, and answer about an event among them; with fewer frames, more samples."""
     sft: SFTConfig = SFTConfig(steps=200, batch_size=16, train_vision=False, optimiser=NANO_OPTIMISER)
     """Say what the teacher said in whole episodes."""

@@ -54,7 +54,7 @@ class Table:
         model = self.policy.backbone.model
         model.load_state_dict(self.start)
         trainee = Trainee(self.policy, self.source, config, n_steps=100)
-        trainee.optimiser = torch.optim.SGD(trainee.parameters, lr=1.0)
+        trainee.optimisers = [torch.optim.SGD(trainee.parameters, lr=1.0)]
         learnt = Learner(trainee, config).step(groups, step)
         return {name: self.start[name] - weight for name, weight in model.state_dict().items()}, learnt
 

@@ -14,7 +14,7 @@ from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
 from deepsport.train import checkpoint
 from deepsport.train.grpo import GRPOConfig, reinforce
-from deepsport.train.optimiser import OptimiserConfig, make_optimiser
+from deepsport.train.optimiser import OptimiserConfig, make_optimisers
 from deepsport.train.sft import SFTConfig, fit
 from deepsport.video.source import FrameSource
 from tiny_models import ANSWER, CALL, LIMITS, clip, nano_folder, question, raise_logits, spoken
@@ -128,9 +128,9 @@ def test_a_loss_that_is_not_finite_stops_sft_before_a_weight_moves(origin, sourc
 
 def saved(folder: Path, origin: Path, *steps: int) -> None:
     policy = load_policy(str(origin))
-    optimiser = make_optimiser(list(policy.backbone.model.parameters()), OptimiserConfig())
+    optimisers = make_optimisers(dict(policy.backbone.model.named_parameters()), OptimiserConfig())
     for step in steps:
-        checkpoint.save(folder, policy.backbone.model, policy, optimiser, step, origin)
+        checkpoint.save(folder, policy.backbone.model, policy, optimisers, step, origin)
 
 
 @pytest.mark.parametrize("steps", [(1, 2, 3, 4), (999_998, 999_999, 1_000_000)])
@@ -143,7 +143,7 @@ def test_the_last_two_checkpoints_are_kept_and_the_newest_always(steps, origin, 
 def resumed_at(folder: Path, origin: Path) -> int:
     policy = load_policy(str(origin))
     model = policy.backbone.model
-    return checkpoint.resume(folder, model, policy, make_optimiser(list(model.parameters()), OptimiserConfig()))
+    return checkpoint.resume(folder, model, policy, make_optimisers(dict(model.named_parameters()), OptimiserConfig()))
 
 
 def test_a_checkpoint_half_written_is_ignored_and_written_anew(origin, tmp_path):

@@ -23,7 +23,7 @@ from deepsport.durable import disk_errors, read_records, write_atomic
 from deepsport.errors import BadConfig, BadRecord, RunError
 from deepsport.records import Question, Record
 
-RENDERING = 3
+RENDERING = 4
 """Raised whenever the same script would be drawn, asked about or encoded differently."""
 
 COMMENT = "deepsport-arena/2"

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from deepsport.arena.perception import say_action, say_digits, say_sport
 from deepsport.arena.script import N_STARTS
 from deepsport.arena.sport import Sport
-from deepsport.arena.sports import SPORTS
+from deepsport.arena.sports import SPORTS, TRAINED
 from deepsport.arena.truth import ClipTruth
 from deepsport.records import Choice, Dimension, Fact, FreeText, Gold, Number, Question
 
@@ -69,7 +69,13 @@ def topic_of(question: Question) -> Topic:
 def _rules(truth: ClipTruth, sport: Sport, number: int) -> Question:
     if number % 2:
         return _closed(truth, Topic.RULING, sport.ruling_question, sport.rulings, truth.event.ruling)
-    return _closed(truth, Topic.SIGN, f"{sport.ruling_question} Which sign shows it?", sport.cues, truth.event.cue)
+    return _closed(truth, Topic.SIGN, f"{sport.ruling_question} Which sign shows it?", _signs(truth, sport), truth.event.cue)
+
+
+def _signs(truth: ClipTruth, sport: Sport) -> list[str]:
+    """One sign of each ruling: if both signs of one ruling were offered, each would be right less often than the others."""
+    rng, event = random.Random(f"{truth.seed}/other signs"), truth.event
+    return [event.cue if ruling == event.ruling else rng.choice(cues) for ruling, cues in sport.rulings.items()]
 
 
 def _assessment(truth: ClipTruth, sport: Sport, number: int) -> Question:
@@ -101,8 +107,8 @@ def _comment(truth: ClipTruth, sport: Sport) -> Question:
 
 
 def _which_sport(truth: ClipTruth) -> Question:
-    others = [name for name in sorted(SPORTS) if name != truth.sport]
-    wrong = random.Random(f"{truth.seed}/other sports").sample(others, min(N_OPTIONS - 1, len(others)))
+    others = [name for name in sorted(TRAINED) if name != truth.sport]  # an unseen sport would be an option that is never right
+    wrong = random.Random(f"{truth.seed}/other sports").sample(others, N_OPTIONS - 1)
     options = [say_sport(name) for name in (truth.sport, *wrong)]
     # the prompt names the sport of a question that has one, which would be the answer
     return _closed(truth, Topic.SPORT, "Which sport is this?", options, options[0]).model_copy(update={"sport": None})

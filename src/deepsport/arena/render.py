@@ -45,7 +45,7 @@ def _wide(truth: ClipTruth, backdrop: Image.Image, extras: list[Extra], drift: t
 def _closeup(truth: ClipTruth, action: Action, index: int) -> Image.Image:
     sport, rng = SPORTS[truth.sport], random.Random(f"{truth.seed}/closeup/{action.first_index}")
     length = action.last_index - action.first_index
-    progress = (index - action.first_index) / length if length else 0.5
+    progress = (index - action.first_index) / length if length else 0.0
     canvas = Canvas((WIDTH, HEIGHT))
     sport.closeup(canvas, action, rng, progress)
     if isinstance(action, Event):

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -31,7 +32,7 @@ def save(
     folder: Path,
     trained: nn.Module,
     policy: LocalPolicy,
-    optimiser: torch.optim.Optimizer,
+    optimisers: Sequence[torch.optim.Optimizer],
     step: int,
     origin: Path,
     *,
@@ -41,7 +42,7 @@ def save(
 
     All processes that hold a shard of the weights come here; one of them `writes`."""
     weights = None if has_adapter(trained) else {name: whole(weight.detach()) for name, weight in trained.named_parameters()}
-    states = _optimiser_tensors(optimiser)
+    states = _optimiser_tensors(optimisers)
     if not writes:
         return
     final, partial = folder / f"step-{step:06d}", folder / f".partial-{step:06d}"
@@ -63,9 +64,10 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(whole, key=lambda path: int(path.name.removeprefix("step-")))
 
 
-def resume(folder: Path, trained: nn.Module, policy: LocalPolicy, optimiser: torch.optim.Optimizer) -> int:
-    """Loads the newest checkpoint into the weights that are trained, the policy and the optimiser; returns the number of finished
-    steps (0: there is none). Raises PolicyError or TrainingError if it was damaged after it was written."""
+def resume(folder: Path, trained: nn.Module, policy: LocalPolicy, optimisers: Sequence[torch.optim.Optimizer]) -> int:
+    """Loads the newest checkpoint into the weights that are trained, the policy and the optimisers.
+
+    Returns the number of finished steps, 0 if there is none. Raises PolicyError or TrainingError if it was damaged since."""
     found = checkpoints(folder)
     if not found:
         return 0
@@ -80,7 +82,7 @@ def resume(folder: Path, trained: nn.Module, policy: LocalPolicy, optimiser: tor
                 for name, weight in model.named_parameters():
                     weight.copy_(like(saved[name].to(weight.dtype), weight))
     policy.features.forget()
-    _load_optimiser(optimiser, newest / "optimiser.safetensors")
+    _load_optimisers(optimisers, newest / "optimiser.safetensors")
     return step
 
 
@@ -107,22 +109,26 @@ def _hash(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def _optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    states = optimiser.state_dict()["state"]
-    return {f"{index}.{name}": whole(value).contiguous() for index, state in states.items() for name, value in state.items()}
+def _optimiser_tensors(optimisers: Sequence[torch.optim.Optimizer]) -> dict[str, Tensor]:
+    """By optimiser, parameter and quantity."""
+    tensors: dict[str, Tensor] = {}
+    for number, optimiser in enumerate(optimisers):
+        for index, state in optimiser.state_dict()["state"].items():
+            tensors |= {f"{number}.{index}.{name}": whole(value).contiguous() for name, value in state.items()}
+    return tensors
 
 
-def _load_optimiser(optimiser: torch.optim.Optimizer, path: Path) -> None:
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    state = optimiser.state_dict()
-    state["state"] = {}
+def _load_optimisers(optimisers: Sequence[torch.optim.Optimizer], path: Path) -> None:
+    parameters = [[parameter for group in optimiser.param_groups for parameter in group["params"]] for optimiser in optimisers]
+    states: list[dict[int, dict[str, Tensor]]] = [{} for _ in optimisers]
     try:
         for key, value in load_file(path).items():
-            index, name = key.split(".", 1)
-            state["state"].setdefault(int(index), {})[name] = like(value, parameters[int(index)])
-    except (OSError, ValueError, SafetensorError) as error:
+            number, index, name = key.split(".", 2)
+            states[int(number)].setdefault(int(index), {})[name] = like(value, parameters[int(number)][int(index)])
+    except (OSError, ValueError, IndexError, SafetensorError) as error:
         raise _damaged(path.parent, repr(error)) from error
-    optimiser.load_state_dict(state)
+    for optimiser, state in zip(optimisers, states, strict=True):
+        optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
 
 
 def _to_disk(folder: Path) -> None:

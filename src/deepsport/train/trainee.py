@@ -16,6 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from deepsport.config import Config
+from deepsport.errors import BadConfig
 from deepsport.policy.local.adapter import add_adapter
 from deepsport.policy.local.backbone import Backbone
 from deepsport.policy.local.policy import LocalPolicy
@@ -24,7 +25,7 @@ from deepsport.train import checkpoint
 from deepsport.train.distributed import ALONE, World, shard, sum_gradients, whole
 from deepsport.train.forward import Part, lay_out, sampled_logprobs
 from deepsport.train.frames import FrameReader
-from deepsport.train.optimiser import OptimiserConfig, make_optimiser, update
+from deepsport.train.optimiser import OptimiserConfig, make_optimisers, update
 from deepsport.train.tree import portions
 from deepsport.video.source import FrameSource
 
@@ -83,7 +84,7 @@ class _Forward(nn.Module):
 
 
 class Trainee:
-    """A policy with its optimiser."""
+    """A policy with its optimisers."""
 
     def __init__(
         self,
@@ -117,8 +118,13 @@ class Trainee:
         if sharded:
             shard(self._forward, self._trained.blocks, world, half=half)
             self._n_averaged = world.size
-        self.parameters = [p for p in self._trained.model.parameters() if p.requires_grad]
-        self.optimiser = make_optimiser(self.parameters, config.optimiser)
+        named = {name: weight for name, weight in self._trained.model.named_parameters() if weight.requires_grad}
+        if sharded and config.optimiser.muon_lr:
+            raise BadConfig(
+                "optimiser.muon_lr: Muon needs whole matrices, and these are sharded. Leave it at 0, or use one process."
+            )
+        self.parameters = list(named.values())
+        self.optimisers = make_optimisers(named, config.optimiser)
 
     def portions(self, records: Sequence[TokenRecord]) -> list[Portion]:
         """This process's share of the records, cut to size; every process has equally many portions."""
@@ -156,7 +162,7 @@ class Trainee:
     def step(self, step: int, samples: Sequence[str]) -> float:
         """Moves the weights; returns the gradient's norm. Raises TrainingError, before it, on a gradient that is not finite."""
         sum_gradients(self.parameters, self.world)
-        norm = update(self.optimiser, self.config.optimiser, step, self._n_steps, samples)
+        norm = update(self.optimisers, self.config.optimiser, step, self._n_steps, samples)
         if self._trained is not self.policy.backbone:
             with torch.no_grad():
                 for own, trained in zip(self.policy.backbone.model.parameters(), self._trained.model.parameters(), strict=True):
@@ -169,12 +175,12 @@ class Trainee:
     def save(self, folder: Path, step: int, origin: Path) -> None:
         """Writes a checkpoint where one is due."""
         if step % self.config.checkpoint_every == 0 or step == self._n_steps:
-            checkpoint.save(folder, self._trained.model, self.policy, self.optimiser, step, origin, writes=self.world.writes)
+            checkpoint.save(folder, self._trained.model, self.policy, self.optimisers, step, origin, writes=self.world.writes)
             self.world.wait()
 
     def resume(self, folder: Path) -> int:
         """Goes back to the newest checkpoint; returns the number of finished steps (0: there is none)."""
-        return checkpoint.resume(folder, self._trained.model, self.policy, self.optimiser)
+        return checkpoint.resume(folder, self._trained.model, self.policy, self.optimisers)
 
 
 def _freeze(backbone: Backbone, config: TraineeConfig) -> None:

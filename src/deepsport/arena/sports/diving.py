@@ -95,7 +95,7 @@ def replay(canvas: Canvas, sight: str) -> None:
     """The water just after the dive."""
     canvas.rectangle(0, 0, 54, 55, (96, 120, 130))
     canvas.rectangle(0, 38, 54, 17, (30, 110, 170))
-    height = {"no splash": 0, "small splash": 14, "big splash": 34}[sight]
+    height = {"no splash": 0, "small splash": 18, "big splash": 34}[sight]
     canvas.ellipse((27, 40), 12, 3, LINE)
     for x, share in ((27, 1.0), (17, 0.8), (37, 0.8), (8, 0.5), (46, 0.5)):
         if height:
