@@ -9,7 +9,10 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 EVERY_S = 5.0
 """Seconds between two plain lines."""
@@ -18,8 +21,8 @@ EVERY_S = 5.0
 class Tick(Protocol):
     """What a stage calls whenever it has finished something."""
 
-    def __call__(self, n: int = 1, *, extra: str = "") -> None:
-        """`n` more are done; `extra` is shown behind the figures until the next one."""
+    def __call__(self, n: int = 1, *, extra: str = "", panel: "Callable[[], RenderableType] | None" = None) -> None:
+        """`n` more are done; `extra` is shown behind the figures until the next one, `panel` above the bar of a terminal."""
         ...
 
 
@@ -34,7 +37,7 @@ def track(
     stream: TextIO | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Generator[Tick]:
-    """Shows how far a stage is, unless not `shown`. `done` of `total` (None: nobody knows) were finished in an earlier attempt."""
+    """Shows how far a stage is, if `shown`. `done` of `total` (None: nobody knows) were finished in an earlier attempt."""
     out = stream or sys.stderr
     if not shown:
         yield _silent
@@ -89,7 +92,7 @@ def _rate(per_second: float) -> str:
     return f"{per_second:.1f}/s" if per_second >= 1 else f"{1 / per_second:.1f} s each"
 
 
-def _silent(n: int = 1, *, extra: str = "") -> None:
+def _silent(n: int = 1, *, extra: str = "", panel: "Callable[[], RenderableType] | None" = None) -> None:
     pass
 
 
@@ -103,7 +106,7 @@ def _lines(state: _State, stream: TextIO) -> Generator[Tick]:
         printed_at, printed_done = state.clock(), state.done
         print(state.line(), file=stream, flush=True)
 
-    def tick(n: int = 1, *, extra: str = "") -> None:
+    def tick(n: int = 1, *, extra: str = "", panel: "Callable[[], RenderableType] | None" = None) -> None:
         state.advance(n, extra)
         if state.clock() - printed_at >= EVERY_S:
             show()
@@ -117,15 +120,19 @@ def _lines(state: _State, stream: TextIO) -> Generator[Tick]:
 
 @contextmanager
 def _bar(state: _State, stream: TextIO) -> Generator[Tick]:
-    from rich.console import Console
+    from rich.console import Console, Group
+    from rich.live import Live
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
     columns = (SpinnerColumn(), BarColumn(bar_width=24), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=Console(file=stream), transient=False) as progress:
-        task = progress.add_task(state.line(), total=state.total, completed=state.done)
+    progress = Progress(*columns)
+    task = progress.add_task(state.line(), total=state.total, completed=state.done)
+    with Live(progress, console=Console(file=stream), transient=False) as live:
 
-        def tick(n: int = 1, *, extra: str = "") -> None:
+        def tick(n: int = 1, *, extra: str = "", panel: "Callable[[], RenderableType] | None" = None) -> None:
             state.advance(n, extra)
             progress.update(task, completed=state.done, description=state.line())
+            if panel:
+                live.update(Group(panel(), progress))
 
         yield tick

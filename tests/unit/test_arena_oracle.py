@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,14 @@ import pytest
 from deepsport.agent.prompt import PromptStyle
 from deepsport.agent.rollout import Limits, run_episode
 from deepsport.arena.generate import load_truths, make_set
-from deepsport.arena.oracle import Oracle
+from deepsport.arena.oracle import Oracle, answer_at_sight
+from deepsport.arena.questions import Topic, topic_of
 from deepsport.arena.script import Dials
 from deepsport.arena.sports import SPORTS
+from deepsport.arena.truth import Difficulty
 from deepsport.policy.base import Message, Sampling
-from deepsport.records import Choice, Episode, Question, StopReason
+from deepsport.records import Choice, Dimension, Episode, FreeText, Number, Question, StopReason
+from deepsport.reward.accuracy import accuracy
 from deepsport.video.source import FrameSource
 
 
@@ -40,16 +44,50 @@ def play(
         source.close()
 
 
+def score(episode: Episode) -> float:
+    assert episode.question.gold is not None
+    found = accuracy(episode.question.gold, episode.answer)
+    assert found is not None
+    return found
+
+
 def right(episode: Episode) -> bool:
-    assert isinstance(episode.question.gold, Choice)
-    return episode.answer == episode.question.gold.answer
+    return score(episode) == 1.0
+
+
+def guessing(question: Question) -> tuple[float, float]:
+    """Mean and variance of what a guess scores."""
+    match question.gold:
+        case Choice(options=options):
+            chances = [1 / len(options)]
+        case Number():
+            chances = [1 / 3]  # 1, 2 or 3 turns; 9, 7 or 5 points
+        case FreeText(facts=facts):
+            chances = [1 / len(fact.options) for fact in facts]
+        case None:
+            raise AssertionError(question.id)
+    n = len(chances)
+    return sum(chances) / n, sum(chance * (1 - chance) for chance in chances) / n**2
 
 
 @pytest.fixture(scope="module")
 def arena(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("arena")
-    make_set(folder, n_clips=6 * len(SPORTS), seed=21)
+    make_set(folder, n_clips=4 * len(SPORTS), seed=21, sports=list(SPORTS), dials=Dials(longest=72))
     return folder
+
+
+@pytest.fixture(scope="module")
+def hard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hard")
+    make_set(folder, n_clips=6, seed=22, dials=Dials(shortest=250, longest=260, difficulty=Difficulty.HARD))
+    return folder
+
+
+def test_the_questions_played_are_of_all_topics_and_sports(arena: Path) -> None:
+    questions = [Question.model_validate_json(line) for line in (arena / "questions.jsonl").read_text().splitlines()]
+    assert {topic_of(question) for question in questions} == set(Topic)
+    assert {question.sport for question in questions} == {*SPORTS, None}
 
 
 @pytest.mark.parametrize("style", PromptStyle)
@@ -72,34 +110,72 @@ def test_a_hidden_event_takes_one_call_whose_window_holds_it_and_an_easy_questio
 
 
 def test_without_the_tool_it_guesses_at_chance_and_still_answers_what_can_be_seen(arena: Path) -> None:
-    episodes = play(arena, with_tool=False, n_seeds=6)
+    episodes = play(arena, with_tool=False, n_seeds=3)
     assert all(episode.stop is StopReason.ANSWERED and not episode.calls for episode in episodes)
     assert all(right(episode) for episode in episodes if episode.question.easy)
     hidden = [episode for episode in episodes if not episode.question.easy]
-    chances = [1 / len(e.question.gold.options) for e in hidden if isinstance(e.question.gold, Choice)]
-    expected = sum(chances)
-    four_sigma = 4 * sum(chance * (1 - chance) for chance in chances) ** 0.5
-    assert abs(sum(map(right, hidden)) - expected) < four_sigma
     assert all("event not seen" in episode.turns[-1].thought for episode in hidden)
+    for dimension in Dimension:
+        guesses = [episode for episode in hidden if episode.question.dimension is dimension]
+        moments = [guessing(episode.question) for episode in guesses]
+        expected, variance = (sum(part) for part in zip(*moments, strict=True))
+        assert abs(sum(map(score, guesses)) - expected) < 4 * variance**0.5, dimension
 
 
 def test_in_haste_it_guesses_rule_questions_unseen_and_looks_in_all_others(arena: Path) -> None:
     for haste in (1.0, 0.5):
         episodes = [episode for episode in play(arena, haste=haste) if not episode.question.easy]
-        rules = [episode for episode in episodes if episode.question.id.endswith("ruling")]
-        assert all(episode.calls for episode in episodes if episode not in rules)
+        rules = [episode for episode in episodes if episode.question.dimension is Dimension.RULES]
+        assert {topic_of(episode.question) for episode in rules} == {Topic.RULING, Topic.SIGN}
+        assert all(episode.calls for episode in episodes if episode.question.dimension is not Dimension.RULES)
         unseen = [episode for episode in rules if not episode.calls]
         assert len(unseen) == len(rules) if haste == 1 else 0 < len(unseen) < len(rules)
         assert 0 < sum(map(right, unseen)) < len(unseen)
         assert all(right(episode) for episode in episodes if episode.calls)
 
 
+def test_attempts_are_not_taken_for_the_event(hard: Path) -> None:
+    truths, n_seen = load_truths(hard), 0
+    for episode in play(hard):
+        truth = next(truth for video, truth in truths.items() if episode.question.video.endswith(video))
+        assert right(episode), episode.turns[-1].text
+        n_seen += any(attempt.shown_at(frame.index) for frame in episode.frames_seen for attempt in truth.attempts)
+    assert n_seen > 0
+
+
 def test_an_event_that_the_first_look_misses_is_found_by_zooming_on(tmp_path: Path) -> None:
-    make_set(tmp_path, n_clips=8, seed=22, dials=Dials(shortest=600, longest=700, event_shortest=1, event_longest=2))
+    lengths = Dials(shortest=600, longest=700, event_shortest=1, event_longest=2)
+    make_set(tmp_path, n_clips=4, seed=22, sports=["soccer", "diving"], dials=lengths)
     hidden = [episode for episode in play(tmp_path) if not episode.question.easy]
     assert all(right(episode) for episode in hidden)
     assert max(len(episode.calls) for episode in hidden) >= 2
     assert max(len(episode.turns) for episode in hidden) <= Limits().max_turns
+
+
+def test_two_frames_of_two_thousand_are_found_by_several_looks_within_five_turns(tmp_path: Path) -> None:
+    lengths = Dials(shortest=2048, longest=2048, event_shortest=2, event_longest=2, difficulty=Difficulty.HARD)
+    make_set(tmp_path, n_clips=2, seed=23, sports=["fencing", "gymnastics"], dials=lengths)
+    hidden = [episode for episode in play(tmp_path) if not episode.question.easy]
+    assert all(right(episode) for episode in hidden)
+    assert all(len(episode.turns) <= 5 for episode in hidden)
+    assert all(2 <= len(episode.calls) for episode in hidden)
+    for episode in hidden:
+        spans = [(call.start_index, call.end_index) for call in episode.calls]
+        assert all(a <= c and d <= b and d - c < (b - a) / 5 for (a, b), (c, d) in pairwise(spans))
+
+
+def test_a_frame_of_the_event_answers_at_sight_and_any_other_frame_does_not(hard: Path) -> None:
+    truths = load_truths(hard)
+    for line in (hard / "questions.jsonl").read_text().splitlines():
+        question = Question.model_validate_json(line)
+        truth = truths[question.video]
+        if question.easy:
+            continue
+        others = [index for index in range(truth.n_frames) if not truth.event.shown_at(index)]
+        assert answer_at_sight(question, truth, others) is None
+        said = answer_at_sight(question, truth, [*others[:3], truth.event.last_index])
+        assert said is not None
+        assert said.endswith("</answer>")
 
 
 def test_thoughts_are_short_and_speak_of_frames_that_were_shown(arena: Path) -> None:

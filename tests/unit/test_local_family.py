@@ -20,8 +20,9 @@ from deepsport.policy.local.chat import TokenLog, mrope_positions
 from deepsport.policy.local.checkpoint import FAMILIES, load_policy
 from deepsport.policy.local.policy import LocalPolicy
 from deepsport.records import Reward, TokenRecord
-from deepsport.train.grpo import Group, GRPOConfig, Learner, rollouts
+from deepsport.train.grpo import GRPOConfig, Learner, rollouts
 from deepsport.train.trainee import Trainee
+from deepsport.train.watch import Group
 from deepsport.video.source import FrameSource
 from tiny_models import (
     ANSWER,

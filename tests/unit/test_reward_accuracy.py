@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepsport.records import Choice, FreeText, Number
+from deepsport.records import Choice, Fact, FreeText, Number
 from deepsport.reward.accuracy import accuracy
 from deepsport.reward.choice import named_options
 from deepsport.reward.numerals import read_number
@@ -15,6 +15,17 @@ KINDS = ("header", "volley", "penalty", "free kick")
 WORDS = st.text("bcdfghjklm", min_size=2, max_size=8)
 OPTIONS = st.lists(WORDS, min_size=2, max_size=6, unique=True).filter(
     lambda options: not any(a in b for a in options for b in options if a != b)
+)
+
+
+COMMENT = FreeText(
+    answer="red header, yellow card, top corner",
+    facts=(
+        Fact(options=("red", "blue", "yellow", "white"), answer="red"),
+        Fact(options=KINDS, answer="header"),
+        Fact(options=("yellow card", "red card", "no card"), answer="yellow card"),
+        Fact(options=("top corner", "low corner", "middle"), answer="top corner"),
+    ),
 )
 
 
@@ -146,7 +157,67 @@ def test_free_text_is_right_if_equal_and_otherwise_left_to_a_judge():
     assert accuracy(gold, ":") is None
 
 
-@pytest.mark.parametrize("gold", [choice("volley"), Number(answer=3), FreeText(answer="x")])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        COMMENT.answer,
+        "What a goal! Red rises for the header and puts it into the top corner; a yellow card for the defender.",
+        "TOP CORNER - HEADER - RED - YELLOW CARD",
+        "red red header, yellow card, top corner, red",
+    ],
+)
+def test_a_comment_is_right_in_any_wording_and_order_that_states_its_facts(answer: str):
+    assert accuracy(COMMENT, answer) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "score"),
+    [
+        ("red header", 0.5),
+        ("red header, red card, middle", 0.5),
+        ("red", 0.25),
+        ("blue volley, red card, middle", 0.0),
+        ("a wonderful goal", 0.0),
+    ],
+)
+def test_a_comment_that_is_half_right_is_worth_half(answer: str, score: float):
+    assert accuracy(COMMENT, answer) == score
+
+
+@pytest.mark.parametrize(
+    ("answer", "score"),
+    [("yellow card", 0.25), ("header, yellow card, top corner", 0.75), ("a red card for the volley", 0.0), ("yellow", 0.0)],
+)
+def test_the_colour_of_a_card_says_nothing_of_who_wears_it_nor_the_other_way_round(answer: str, score: float):
+    assert accuracy(COMMENT, answer) == score
+
+
+@pytest.mark.parametrize(
+    ("answer", "score"),
+    [
+        ("red and blue header, yellow card, top corner", 0.75),
+        ("red header or volley, yellow card, top corner", 0.75),
+        ("red header, yellow card and red card, top corner", 0.75),
+        ("red header, yellow card, top corner, low corner, middle", 0.75),
+        (", ".join(option for fact in COMMENT.facts for option in fact.options), 0.0),
+    ],
+)
+def test_a_fact_that_is_named_beside_what_contradicts_it_is_lost(answer: str, score: float):
+    assert accuracy(COMMENT, answer) == score
+
+
+@pytest.mark.parametrize("answer", ["reddish headers, yellowish cards, top corners", "redheader"])
+def test_a_fact_is_named_by_whole_words_only(answer: str):
+    assert accuracy(COMMENT, answer) == 0.0
+
+
+@given(st.lists(st.sampled_from([option for fact in COMMENT.facts for option in fact.options]), max_size=8))
+def test_whatever_is_said_a_comment_is_worth_a_number_of_quarters(said: list[str]):
+    wrong = [set(said) & set(fact.options) != {fact.answer} for fact in COMMENT.facts]
+    assert accuracy(COMMENT, ", ".join(said)) == 1 - sum(wrong) / 4
+
+
+@pytest.mark.parametrize("gold", [choice("volley"), Number(answer=3), FreeText(answer="x"), COMMENT])
 @pytest.mark.parametrize("answer", [None, "", " \n"])
 def test_no_answer_is_zero_for_every_kind(gold: Choice | Number | FreeText, answer: str | None):
     assert accuracy(gold, answer) == 0.0
@@ -154,7 +225,7 @@ def test_no_answer_is_zero_for_every_kind(gold: Choice | Number | FreeText, answ
 
 @given(st.text())
 def test_any_text_at_all_scores_between_zero_and_one(text: str):
-    for gold in (choice("volley"), Number(answer=3, tolerance=1)):
+    for gold in (choice("volley"), Number(answer=3, tolerance=1), COMMENT):
         score = accuracy(gold, text)
         assert score is not None
         assert 0 <= score <= 1
@@ -168,4 +239,5 @@ def test_a_reply_of_a_fifth_of_a_megabyte_is_read_in_linear_time(piece: str):
     start = time.process_time()
     accuracy(choice("no card", ("card", "no card", "red card")), text)
     accuracy(Number(answer=1), text)
+    accuracy(COMMENT, text)
     assert time.process_time() - start < 5  # about 0.1 s; a backtracking pattern would take hours

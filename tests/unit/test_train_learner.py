@@ -14,11 +14,12 @@ from deepsport.policy.local.policy import LocalPolicy
 from deepsport.records import Episode, Question, Reward, StopReason
 from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
-from deepsport.train.grpo import Group, GRPOConfig, Learner, reinforce, score
+from deepsport.train.grpo import GRPOConfig, Learner, reinforce, score
 from deepsport.train.objective import Aggregation, kl_penalty
 from deepsport.train.optimiser import OptimiserConfig
 from deepsport.train.trainee import Trainee
 from deepsport.train.tree import grow
+from deepsport.train.watch import Group
 from deepsport.video.source import FrameSource
 from tiny_models import ANSWER, CALL, LIMITS, clip, logged, plain_logprobs, question, raise_logits, spoken, wide_nano
 
@@ -107,7 +108,7 @@ def test_cutting_the_batch_into_small_forwards_changes_no_gradient(aggregation, 
     for gradient, learnt in cut:
         require_equal(whole[0], gradient)
         assert learnt["loss"] == pytest.approx(whole[1]["loss"], abs=1e-5)
-        assert learnt["tokens"] == whole[1]["tokens"]
+        assert learnt["tokens_spoken"] == whole[1]["tokens_spoken"]
 
 
 def test_only_what_the_policy_said_carries_loss(table):

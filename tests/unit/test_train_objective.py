@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepsport.train.objective import Aggregation, advantages, clipped_loss, has_spread, is_clipped, kl_penalty, token_weights
+from deepsport.train.objective import Aggregation, advantages, clipped_loss, is_clipped, kl_penalty, token_weights
 
 reward = st.integers(-8, 24).map(lambda sixteenths: sixteenths / 16)
 groups = st.integers(2, 8).flatmap(lambda size: st.lists(st.lists(reward, min_size=size, max_size=size), min_size=1, max_size=4))
@@ -42,10 +42,6 @@ def test_without_the_division_advantages_scale_as_rewards_do(rewards, scale):
 def test_a_group_of_one_and_a_group_of_equals_have_no_advantage(by_std):
     assert advantages(torch.tensor([[1.5]]), divide_by_std=by_std).tolist() == [[0.0]]
     assert advantages(torch.tensor([[0.5, 0.5, 0.5]]), divide_by_std=by_std).tolist() == [[0.0, 0.0, 0.0]]
-
-
-def test_a_group_has_spread_only_if_its_values_differ():
-    assert has_spread(torch.tensor([[1.0, 1.0], [1.0, 0.97], [0.0, 0.0]])).tolist() == [False, True, False]
 
 
 @given(tokens)

@@ -8,9 +8,7 @@ all groups, S sampled tokens.
 # (torch, transformers and safetensors are only partly typed)
 
 import asyncio
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -20,16 +18,16 @@ from torch import Tensor
 from deepsport.agent.rollout import Limits, run_episode
 from deepsport.policy.base import Policy, Sampling
 from deepsport.policy.local.policy import LocalPolicy
-from deepsport.progress import track
-from deepsport.records import Episode, Question, Reward, TokenRecord
+from deepsport.records import Episode, Question, TokenRecord
 from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
 from deepsport.train.distributed import ALONE, World
-from deepsport.train.objective import Aggregation, advantages, clipped_loss, has_spread, is_clipped, kl_penalty, token_weights
+from deepsport.train.log import follow
+from deepsport.train.objective import Aggregation, advantages, clipped_loss, is_clipped, kl_penalty, token_weights
 from deepsport.train.optimiser import OptimiserConfig, require_finite
 from deepsport.train.sampler import draw
 from deepsport.train.trainee import Portion, Trainee, TraineeConfig
-from deepsport.train.watch import describe_step
+from deepsport.train.watch import Clock, Group, describe_groups
 from deepsport.video.source import FrameSource
 
 
@@ -57,24 +55,6 @@ class GRPOConfig(TraineeConfig):
     optimiser: OptimiserConfig = OptimiserConfig(lr=2e-4)
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    """The scored episodes of one question."""
-
-    episodes: list[Episode]
-    rewards: list[Reward]
-
-    @property
-    def teaches(self) -> bool:
-        """Whether some answers were better than others."""
-        return _differ([reward.accuracy or 0.0 for reward in self.rewards])
-
-    @property
-    def differs(self) -> bool:
-        """Whether total rewards differ."""
-        return _differ([reward.total for reward in self.rewards])
-
-
 def reinforce(
     policy: LocalPolicy,
     questions: Sequence[Question],
@@ -93,23 +73,19 @@ def reinforce(
     folder = run.path("checkpoints/rl")
     learner = Learner(trainee, config)  # before resuming: the reference is the policy at the start
     first = trainee.resume(folder)
-    with track("rl", total=config.steps, unit="steps", done=first, shown=world.writes) as tick:
+    with follow(run, "rl", n_steps=config.steps, first=first, shown=world.writes, tensorboard=config.tensorboard) as log:
         for step in range(first, config.steps):
-            started = time.monotonic()
+            clock = Clock()
             questions_P = draw(questions, config.questions_per_step, step, seed)
             episodes_PG = rollouts(policy, questions_P, source, config, limits, seed=seed * 100_003 + step, world=world)
             groups = [score(episodes, reward) for episodes in episodes_PG]  # bad episodes are left out, not scored
             kept = [group for group in groups if (group.teaches if config.filter_by_accuracy else group.differs)]
-            seconds_rollout = time.monotonic() - started
+            clock.lap("rollout")
             learnt = learner.step(kept, step) if kept else {}
-            seconds = {"seconds": time.monotonic() - started, "seconds_rollout": seconds_rollout}
-            metrics = describe_step([(g.episodes, g.rewards) for g in groups]) | {
-                "groups_flat": sum(not group.teaches for group in groups) / len(groups),
-                "groups_phantom": sum(not group.teaches and group.differs for group in groups) / len(groups),
-            }
-            run.append("metrics.jsonl", {"stage": "rl", "step": step, **metrics, **learnt, **seconds})
-            tick(extra=f"reward {metrics['reward']:.2f}  accuracy {metrics['accuracy']:.2f}  calls {metrics['tool_calls']:.2f}")
+            clock.lap("learn")
             trainee.save(folder, step + 1, origin)
+            clock.lap("save")
+            log(step, describe_groups(groups) | learnt | clock.seconds)
 
 
 def rollouts(
@@ -169,7 +145,7 @@ class Learner:
         stats: dict[str, float] = {}
         mismatch = 0.0
         for number in range(config.updates_per_step):
-            sums = {"loss": 0.0, "clipped": 0.0, "tokens": 0.0, "tokens_unique": 0.0}
+            sums = {"loss": 0.0, "clipped": 0.0, "tokens_spoken": 0.0, "tokens_unique": 0.0}
             for place, (portion, reference_S) in enumerate(zip(portions, references, strict=True)):
                 logprobs_S = trainee.logprobs(portion, config.temperature)
                 advantages_S, weights_S = (portion.spread(values_B) for values_B in (advantages_B, weights_B))
@@ -185,7 +161,7 @@ class Learner:
                 inert_S = is_clipped((logprobs_S - old_logprobs[place]).detach(), advantages_S, **settings)
                 sums["loss"] += share.item()
                 sums["clipped"] += float((weights_S * inert_S).sum()) * portion.counts
-                sums["tokens"] += len(weights_S) * portion.counts
+                sums["tokens_spoken"] += len(weights_S) * portion.counts
                 sums["tokens_unique"] += portion.part.tree.n_tokens * portion.counts
             norm = trainee.step(step, [episode.id for episode in episodes])
             sums = trainee.world.total(sums)
@@ -211,8 +187,3 @@ def _speaking(groups: Sequence[Group], *, divide_by_std: bool) -> tuple[list[Epi
     episodes = [episode for group in groups for episode in group.episodes]
     heard = [(row, e, e.tokens) for row, e in enumerate(episodes) if e.tokens and any(e.tokens.sampled)]
     return [e for _, e, _ in heard], [tokens for *_, tokens in heard], advantages_B[[row for row, *_ in heard]]
-
-
-def _differ(values: Sequence[float]) -> bool:
-    """Whether the episodes of a group differ; where none could be scored, none does."""
-    return bool(values) and bool(has_spread(torch.tensor([values])))

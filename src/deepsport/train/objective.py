@@ -32,11 +32,6 @@ def advantages(rewards_PG: Tensor, *, divide_by_std: bool = False) -> Tensor:
     return centred / (rewards_PG.std(dim=1, keepdim=True) + 1e-6)
 
 
-def has_spread(values_PG: Tensor) -> Tensor:
-    """[P] whether the episodes of a group differ: only then does the group teach."""
-    return values_PG.amax(dim=1) - values_PG.amin(dim=1) > 1e-6
-
-
 def clipped_loss(
     logprobs_S: Tensor, old_logprobs_S: Tensor, advantages_S: Tensor, *, clip_low: float, clip_high: float
 ) -> Tensor:

@@ -14,10 +14,10 @@ from pydantic import Field
 
 from deepsport.errors import TrainingError
 from deepsport.policy.local.policy import LocalPolicy
-from deepsport.progress import track
 from deepsport.records import Episode, TokenRecord
 from deepsport.run import Run
 from deepsport.train.distributed import ALONE, World
+from deepsport.train.log import follow
 from deepsport.train.optimiser import require_finite
 from deepsport.train.sampler import draw
 from deepsport.train.trainee import Trainee, TraineeConfig
@@ -49,32 +49,30 @@ def fit(
     trainee = Trainee(policy, source, config, config.steps, seed=seed, world=world)
     folder = run.path(f"checkpoints/{stage}")
     first = trainee.resume(folder)
-    with track(stage, total=config.steps, unit="steps", done=first, shown=world.writes) as tick:
+    with follow(run, stage, n_steps=config.steps, first=first, shown=world.writes, tensorboard=config.tensorboard) as log:
         for step in range(first, config.steps):
             started = time.monotonic()
             batch = draw(episodes, config.batch_size, step, seed)
-            loss, n_unique = _imitate(trainee, batch, step)
+            learnt = _imitate(trainee, batch, step)
             norm = trainee.step(step, [episode.id for episode in batch])
-            metrics = {"loss": loss, "grad_norm": norm, "tokens": n_unique, "seconds": time.monotonic() - started}
-            run.append("metrics.jsonl", {"stage": stage, "step": step, **metrics})
-            tick(extra=f"loss {loss:.3f}")
+            seconds = time.monotonic() - started
             trainee.save(folder, step + 1, origin)
+            log(step, learnt | {"grad_norm": norm, "seconds": seconds})
     policy.features.forget()
 
 
-def _imitate(trainee: Trainee, batch: Sequence[Episode], step: int) -> tuple[float, float]:
-    """Gradients of the mean loss over all words of the teacher; returns the loss and the tokens that went through the model."""
+def _imitate(trainee: Trainee, batch: Sequence[Episode], step: int) -> dict[str, float]:
+    """Gradients of the mean loss over all words of the teacher; returns the loss, and all tokens of the batch."""
     records = [_tokens(episode) for episode in batch]
     n_spoken = sum(sum(record.sampled) for record in records)
-    sums = {"loss": 0.0, "tokens": 0.0}
+    sums = {"loss": 0.0, "tokens_unique": 0.0}
     for portion in trainee.portions(records):
         share = -trainee.logprobs(portion).sum() / n_spoken * portion.counts
         require_finite(share, step, [batch[index].id for index in portion.members.tolist()])
         trainee.backward(share)
         sums["loss"] += share.item()
-        sums["tokens"] += portion.part.tree.n_tokens * portion.counts
-    sums = trainee.world.total(sums)
-    return sums["loss"], sums["tokens"]
+        sums["tokens_unique"] += portion.part.tree.n_tokens * portion.counts
+    return trainee.world.total(sums) | {"tokens": float(sum(len(record.ids) for record in records))}
 
 
 def _tokens(episode: Episode) -> TokenRecord:

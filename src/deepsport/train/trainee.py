@@ -47,6 +47,8 @@ class TraineeConfig(Config):
     optimiser: OptimiserConfig = OptimiserConfig()
     checkpoint_every: int = Field(default=1, ge=1)
     """Steps between checkpoints; what a kill costs at most."""
+    tensorboard: bool = False
+    """Write TensorBoard's event files beside metrics.jsonl; needs the package tensorboard."""
 
 
 @dataclass(frozen=True, slots=True)

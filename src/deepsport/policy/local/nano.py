@@ -29,7 +29,7 @@ _PIECES = r"\p{N}{1,3}| ?\p{L}+|[^\s\p{L}\p{N}]+|\s+"
 class NanoConfig(Config):
     """The size of a nano."""
 
-    vocab_size: int = 1024
+    vocab_size: int = 1280
     """Upper bound: the tokenizer may need fewer."""
     hidden_size: int = 128
     n_layers: int = 4
