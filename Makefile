@@ -30,7 +30,7 @@ nano: install  ## ships the policy of runs/demo in the package
 	cp runs/demo/policies/sft_rl/*.json runs/demo/policies/sft_rl/*.safetensors src/deepsport/policy/nano/
 
 pictures: install  ## docs/arena.png
-	$(BIN)/python -c 'from deepsport.arena.gallery import poster; poster().save("docs/arena.png")'
+	$(BIN)/python -c 'from deepsport.arena.gallery import poster; poster().quantize(256, 1, 3, dither=0).save("docs/arena.png", optimize=True)'
 
 test: install lint types layers tests  ## everything that must hold
 

@@ -7,6 +7,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from deepsport.arena.generate import load_truths
+from deepsport.arena.truth import Difficulty
+from deepsport.cli import arena as arena_commands
 from deepsport.cli.main import app
 from deepsport.records import Question
 from model_server import ModelServer
@@ -32,7 +34,21 @@ def test_the_dials_of_a_set_are_its_clips_lengths(tmp_path: Path) -> None:
     assert deepsport("arena", "render", tmp_path, "--clips", "2", *lengths).exit_code == 0
     truths = load_truths(tmp_path).values()
     assert all(40 <= truth.n_frames <= 41 for truth in truths)
-    assert all(truth.events[0].last_index - truth.events[0].first_index + 1 <= 2 for truth in truths)
+    assert all(truth.event.last_index - truth.event.first_index + 1 <= 2 for truth in truths)
+
+
+@pytest.mark.parametrize("level", Difficulty)
+def test_a_set_is_as_difficult_as_asked(tmp_path: Path, level: Difficulty) -> None:
+    lengths = ("--shortest", "200", "--longest", "200")
+    assert deepsport("arena", "render", tmp_path, "--clips", "1", "--difficulty", level, *lengths).exit_code == 0
+    (truth,) = load_truths(tmp_path).values()
+    assert truth.difficulty == level
+    assert len(truth.attempts) >= 2 if level is Difficulty.HARD else len(truth.attempts) <= 2
+
+
+def test_the_unseen_sport_is_rendered_when_it_is_asked_for_by_name(tmp_path: Path) -> None:
+    assert deepsport("arena", "render", tmp_path, "--clips", "1", "--sport", "fencing").exit_code == 0
+    assert [truth.sport for truth in load_truths(tmp_path).values()] == ["fencing"]
 
 
 def test_a_folder_with_clips_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
@@ -52,6 +68,8 @@ def test_a_folder_with_clips_of_somebody_else_is_left_alone(tmp_path: Path) -> N
         (["render", "a file/set"], "a file"),
         (["render", "set", "--event-longest", "90"], "does not fit"),
         (["render", "set", "--shortest", "99", "--longest", "70"], "longer than its longest"),
+        (["render", "set", "--longest", "15001"], "--longest: Input should be less than or equal to 15000"),
+        (["render", "set", "--event-shortest", "0"], "--event-shortest: "),
         (["gallery", "sheet.png", "--sport", "quidditch"], "soccer"),
         (["gallery", "no/such/folder/sheet.png", "--sport", "soccer"], "existing folder"),
         (["gallery", "sheet.notes", "--sport", "soccer"], "gallery.png"),
@@ -101,6 +119,26 @@ def test_the_help_of_every_command_has_an_example_on_a_line_of_its_own(command: 
     done = deepsport(*command, "--help")
     assert done.exit_code == 0
     assert any(line.strip().startswith(f"deepsport {' '.join(command)}") for line in done.stdout.splitlines())
+
+
+def test_the_help_of_render_names_every_level_of_difficulty() -> None:
+    done = deepsport("arena", "render", "--help")
+    assert "|".join(Difficulty) in done.stdout
+
+
+def test_a_level_of_difficulty_that_there_is_not_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    done = deepsport("arena", "render", tmp_path / "set", "--difficulty", "impossible")
+    assert done.exit_code == 2
+    assert all(level in done.stderr for level in Difficulty)
+    assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize("command", [["arena", "render"], ["arena", "gallery"]])
+def test_an_example_in_the_help_stands_on_one_line_and_can_be_copied(command: list[str]) -> None:
+    listed = deepsport(*command, "--help").stdout.split("Arguments")[0].splitlines()
+    examples = [line.strip() for line in listed if line.strip().startswith("deepsport")]
+    assert len(examples) >= 2
+    assert set(examples) <= {line.strip() for line in Path(arena_commands.__file__).read_text().splitlines()}
 
 
 def test_the_version_is_printed() -> None:

@@ -12,9 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepsport.arena.gallery import contact_sheet, poster
+from deepsport.arena.gallery import caption_lines, contact_sheet, poster
 from deepsport.arena.generate import COMMENT, load_truths, make_set, render_clip
 from deepsport.arena.overlay import REPLAY_WH, REPLAY_XY
+from deepsport.arena.perception import describe
 from deepsport.arena.render import frames
 from deepsport.arena.script import Dials, write_script
 from deepsport.arena.sports import SPORTS, TRAINED
@@ -311,7 +312,28 @@ def test_nobody_but_the_actor_wears_an_actors_colour() -> None:
 def test_the_pictures_of_the_arena_show_every_kind_once() -> None:
     n_kinds = sum(len(sport.kinds) for sport in SPORTS.values())
     assert contact_sheet(size_wh=(56, 28), captions=False).size == (5 * 60 + 4, n_kinds * 32 + 4)
-    assert poster().size[1] == len(SPORTS) * 142 + 4
+    assert poster().size == (7 * 228 + 4, len(SPORTS) * 154 + 4)
+
+
+@pytest.mark.parametrize("sport", SPORTS)
+def test_no_caption_runs_into_the_next_picture(sport: str) -> None:
+    sheet = np.asarray(contact_sheet([sport])).astype(np.int16)
+    n_kinds = len(SPORTS[sport].kinds)
+    assert sheet.shape == (n_kinds * 154 + 4, 5 * 228 + 4, 3)
+    paper = sheet[0, 0]
+    for column in range(6):
+        assert (sheet[:, column * 228 : column * 228 + 4] == paper).all()
+    for row in range(n_kinds + 1):
+        assert (sheet[row * 154 : row * 154 + 4] == paper).all()
+
+
+@pytest.mark.parametrize("sport", SPORTS)
+def test_the_longest_caption_of_a_sport_has_two_lines(sport: str) -> None:
+    truth = write_script(SPORTS[sport], 1, 0, SHORT)
+    widest = with_event(
+        truth, **{fact: max(every, key=lambda value: len(str(value)), default=0) for fact, every in values(sport).items()}
+    )
+    assert len(caption_lines(describe(widest, truth.event.first_index), 222)) == 2
 
 
 def test_an_event_knows_its_window_in_seconds() -> None:

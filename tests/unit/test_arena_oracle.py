@@ -154,11 +154,12 @@ def test_an_event_that_the_first_look_misses_is_found_by_zooming_on(tmp_path: Pa
 
 def test_two_frames_of_two_thousand_are_found_by_several_looks_within_five_turns(tmp_path: Path) -> None:
     lengths = Dials(shortest=2048, longest=2048, event_shortest=2, event_longest=2, difficulty=Difficulty.HARD)
-    make_set(tmp_path, n_clips=2, seed=23, sports=["fencing", "gymnastics"], dials=lengths)
+    make_set(tmp_path, n_clips=3, seed=24, sports=["fencing", "gymnastics", "baseball"], dials=lengths)
     hidden = [episode for episode in play(tmp_path) if not episode.question.easy]
     assert all(right(episode) for episode in hidden)
     assert all(len(episode.turns) <= 5 for episode in hidden)
-    assert all(2 <= len(episode.calls) for episode in hidden)
+    assert all(len(episode.calls) >= 2 for episode in hidden)
+    assert max(len(episode.calls) for episode in hidden) >= 3
     for episode in hidden:
         spans = [(call.start_index, call.end_index) for call in episode.calls]
         assert all(a <= c and d <= b and d - c < (b - a) / 5 for (a, b), (c, d) in pairwise(spans))
@@ -186,7 +187,7 @@ def test_thoughts_are_short_and_speak_of_frames_that_were_shown(arena: Path) -> 
             assert walked or turn.thought == "event not seen."
             indices = [frame.index for frame in frames]
             assert walked == indices[: len(walked)] or walked == indices[-1:], turn.thought
-            assert len(turn.thought.split()) <= len(walked) + 8
+            assert len(turn.thought.split()) <= len(walked) + 12
 
 
 def test_a_clip_or_a_question_it_does_not_know_ends_as_a_policy_error(arena: Path) -> None:

@@ -51,6 +51,17 @@ def on(sport: str, topic: Topic, n_clips: int = N_CLIPS) -> list[Question]:
     return [question for _, question in pairs if topic_of(question) is topic]
 
 
+def every_event(sport: str) -> list[ClipTruth]:
+    """A clip with each event that could be."""
+    truth, facts = write_script(SPORTS[sport], 5, 0, Dials()), SPORTS[sport]
+    signs = [(cue, ruling) for ruling, cues in facts.rulings.items() for cue in cues]
+    events = [
+        truth.event.model_copy(update={"kind": kind, "actor": actor, "cue": cue, "ruling": ruling, "form": form.sight})
+        for kind, actor, (cue, ruling), form in product(facts.kinds, facts.actors, signs, facts.forms)
+    ]
+    return [truth.model_copy(update={"event": event}) for event in events]
+
+
 @pytest.mark.parametrize("sport", SPORTS)
 def test_a_sixth_of_the_questions_is_easy_and_the_others_have_the_window_of_the_event(sport: str) -> None:
     questions = asked(sport)
@@ -173,6 +184,17 @@ def test_a_question_says_no_more_than_its_options(sport: str) -> None:
 
 
 @pytest.mark.parametrize("sport", SPORTS)
+def test_who_sees_no_frame_reads_the_same_whatever_happened(sport: str) -> None:
+    every, ambiguous = every_event(sport), len(SPORTS[sport].cues) > len(SPORTS[sport].rulings)
+    for number in range(4):
+        read = {
+            tuple(question.text for question in ask(truth, number) if not (ambiguous and topic_of(question) is Topic.SIGN))
+            for truth in every
+        }
+        assert len(read) == 1
+
+
+@pytest.mark.parametrize("sport", SPORTS)
 def test_an_answer_is_right_if_it_is_the_right_option_and_wrong_if_it_is_another(sport: str) -> None:
     for topic in OPTIONS:
         for gold in map(choice, on(sport, topic)[:24]):
@@ -190,17 +212,6 @@ def test_points_are_asked_for_on_the_scale_of_the_sport(sport: str) -> None:
             right = SPORTS[sport].form(truth.event.form).points
             assert question.gold is not None
             assert [accuracy(question.gold, f"{points:g}") for points in scale] == [float(points == right) for points in scale]
-
-
-def every_event(sport: str) -> list[ClipTruth]:
-    """A clip with each event that could be."""
-    truth, facts = write_script(SPORTS[sport], 5, 0, Dials()), SPORTS[sport]
-    signs = [(cue, ruling) for ruling, cues in facts.rulings.items() for cue in cues]
-    events = [
-        truth.event.model_copy(update={"kind": kind, "actor": actor, "cue": cue, "ruling": ruling, "form": form.sight})
-        for kind, actor, (cue, ruling), form in product(facts.kinds, facts.actors, signs, facts.forms)
-    ]
-    return [truth.model_copy(update={"event": event}) for event in events]
 
 
 def comment_on(truth: ClipTruth) -> FreeText:

@@ -1,6 +1,7 @@
 """Pictures of the arena: what every kind of event looks like, with the play before and after it."""
 
 from collections.abc import Sequence
+from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -12,6 +13,9 @@ from deepsport.arena.sports import SPORTS
 from deepsport.arena.truth import ClipTruth
 
 Cell = tuple[Image.Image, str]
+
+CAPTION_LINES, LINE_HEIGHT = 2, 12
+"""Room for the longest caption at the size of a frame, in pixels."""
 
 
 def contact_sheet(
@@ -31,16 +35,35 @@ def poster(sports: Sequence[str] | None = None, *, seed: int = 0) -> Image.Image
     return _table(rows, (WIDTH, HEIGHT), captions=True)
 
 
+def caption_lines(caption: str, width: int) -> list[str]:
+    """The caption in lines of whole words, none of them wider than `width` pixels."""
+    font, lines = _font(), [""]
+    for word in caption.split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        if font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+@cache
+def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size=10)
+
+
 def _table(rows: Sequence[Sequence[Cell]], size_wh: tuple[int, int], captions: bool) -> Image.Image:
-    step = (size_wh[0] + 4, size_wh[1] + (16 if captions else 4))
+    step = (size_wh[0] + 4, size_wh[1] + 4 + (CAPTION_LINES * LINE_HEIGHT if captions else 0))
     sheet = Image.new("RGB", (step[0] * len(rows[0]) + 4, step[1] * len(rows) + 4), (250, 250, 250))
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=10)
+    pen, font = ImageDraw.Draw(sheet), _font()
     for row, cells in enumerate(rows):
         for column, (frame, caption) in enumerate(cells):
             corner = (4 + column * step[0], 4 + row * step[1])
             sheet.paste(frame.resize(size_wh, Image.Resampling.BICUBIC), corner)
             if captions:
-                pen.text((corner[0] + 1, corner[1] + size_wh[1]), caption, fill=(40, 40, 48), font=font)
+                for place, line in enumerate(caption_lines(caption, size_wh[0] - 2)):
+                    at = (corner[0] + 1, corner[1] + size_wh[1] + place * LINE_HEIGHT)
+                    pen.text(at, line, fill=(40, 40, 48), font=font)
     return sheet
 
 

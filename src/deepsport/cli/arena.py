@@ -1,8 +1,8 @@
 """`deepsport arena`: rendered sports clips whose truth is known to the frame."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,12 +19,16 @@ Sports = Annotated[list[str] | None, typer.Option("--sport", help="Only this spo
 @app.command()
 def render(
     folder: Annotated[Path, typer.Argument(help="Where the set is made.", show_default=False)],
-    clips: Annotated[int, typer.Option(min=1, help="How many; the sports take turns.")] = 48,
+    clips: Annotated[int, typer.Option(min=1, help="How many; all sports but fencing take turns.")] = 48,
     seed: Annotated[int, typer.Option(help="Sets of different seeds have no clip in common.")] = 0,
     sport: Sports = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that render.")] = 1,
-    shortest: Annotated[int, typer.Option(help="Fewest frames of a clip.")] = 64,
-    longest: Annotated[int, typer.Option(help="Most frames of a clip.")] = 112,
+    difficulty: Annotated[
+        Literal["easy", "normal", "hard"],
+        typer.Option(help="How many attempts distract, how the camera moves, who walks through."),
+    ] = "normal",
+    shortest: Annotated[int, typer.Option(help="Fewest frames of a clip, 25 a second.")] = 64,
+    longest: Annotated[int, typer.Option(help="Most frames of a clip; 15000 are ten minutes.")] = 112,
     event_shortest: Annotated[int, typer.Option(help="Fewest frames of an event.")] = 3,
     event_longest: Annotated[int, typer.Option(help="Most frames of an event.")] = 6,
 ) -> None:
@@ -32,15 +36,17 @@ def render(
 
     \b
     deepsport arena render clips
-    deepsport arena render heldout --clips 120 --seed 7 --sport soccer --sport diving --workers 2
-    deepsport arena render hard --event-shortest 1 --event-longest 2 --shortest 300 --longest 400
+    deepsport arena render heldout --clips 120 --seed 7 --workers 2
+    deepsport arena render two --sport soccer --sport fencing
+    deepsport arena render hard --difficulty hard --shortest 500 --longest 750
     """
     from deepsport.arena.generate import make_set
     from deepsport.progress import track
 
     with plain_errors():
         _require_known(sport or ())
-        dials = _dials(shortest, longest, event_shortest, event_longest)
+        lengths = {"shortest": shortest, "longest": longest, "event_shortest": event_shortest, "event_longest": event_longest}
+        dials = _dials({**lengths, "difficulty": difficulty})
         with track("arena", total=clips, unit="clips") as tick:
             n_done = 0
 
@@ -86,14 +92,20 @@ def _require_known(sports: Iterable[str]) -> None:
             raise BadConfig(f"the arena has no sport {name!r}; it has {', '.join(SPORTS)}")
 
 
-def _dials(shortest: int, longest: int, event_shortest: int, event_longest: int) -> "Dials":
-    """Raises BadConfig for lengths that do not fit together."""
+def _dials(values: Mapping[str, int | str]) -> "Dials":
+    """Raises BadConfig for a length out of bounds and for lengths that do not fit together."""
     from pydantic import ValidationError
 
     from deepsport.arena.script import Dials
     from deepsport.errors import BadConfig
 
     try:
-        return Dials(shortest=shortest, longest=longest, event_shortest=event_shortest, event_longest=event_longest)
+        return Dials.model_validate(values)
     except ValidationError as error:
-        raise BadConfig("; ".join(fault["msg"].removeprefix("Value error, ") for fault in error.errors())) from None
+        raise BadConfig("; ".join(_say(fault["loc"], fault["msg"]) for fault in error.errors())) from None
+
+
+def _say(place: tuple[int | str, ...], message: str) -> str:
+    """`--longest: Input should be less than or equal to 15000`; a fault of several options together names them itself."""
+    option = "--" + str(place[0]).replace("_", "-") + ": " if place else ""
+    return option + message.removeprefix("Value error, ")

@@ -20,6 +20,8 @@ from deepsport.progress import track
 from deepsport.records import Episode, StopReason
 from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
+from deepsport.train.budget import Budget, rl_budget, sft_budget
+from deepsport.train.distributed import World, join
 from deepsport.train.grpo import GRPOConfig, reinforce
 from deepsport.train.sft import SFTConfig, fit
 from deepsport.video.source import FrameSource
@@ -32,6 +34,10 @@ class SFTRecipe(Config):
     """`nano`, a checkpoint folder or a hub id of the Qwen2.5-VL or Qwen3-VL family."""
     episodes: str
     """A `.jsonl` file of episodes, such as a run's `episodes/teacher.jsonl`."""
+    max_pixels: int | None = None
+    """Frames are shrunk to at most this area; None: what the checkpoint says. 640x360 is 230,400."""
+    context: int | None = None
+    """Longest conversation in tokens; None: what the checkpoint allows."""
     seed: int = 0
     limits: Limits = Limits()
     sft: SFTConfig = SFTConfig()
@@ -44,6 +50,10 @@ class RLRecipe(Config):
     """`nano`, a checkpoint folder or a hub id of the Qwen2.5-VL or Qwen3-VL family."""
     questions: str
     """A `.jsonl` file of questions, such as an arena set's `questions.jsonl`."""
+    max_pixels: int | None = None
+    """Frames are shrunk to at most this area; None: what the checkpoint says. 640x360 is 230,400."""
+    context: int | None = None
+    """Longest conversation in tokens; None: what the checkpoint allows."""
     seed: int = 0
     limits: Limits = Limits()
     rl: GRPOConfig = GRPOConfig()
@@ -51,24 +61,24 @@ class RLRecipe(Config):
 
 def run_sft(folder: Path, recipe: SFTRecipe, *, fresh: bool = False) -> Path:
     """Trains, or goes on training; returns the folder of the policy."""
-    with Run.open(folder, recipe, fresh=fresh) as run, FrameSource() as source:
+    with join() as world, world.run(folder, recipe, fresh=fresh) as run, FrameSource() as source:
         if not run.done("sft"):
-            policy, origin = load_policy(recipe.model), origin_of(recipe.model)
+            policy, origin = _load(recipe), origin_of(recipe.model)
             recorded = load_episodes(Path(recipe.episodes))
             finished = [episode for episode in recorded if episode.stop is StopReason.ANSWERED]  # the others teach faults
-            taught = play_back(finished, policy, source, recipe.limits)
+            taught = play_back(finished, policy, source, recipe.limits, shown=world.writes)
             with run.stage("sft") as facts:
                 facts |= {"episodes": len(taught), "left_out": len(recorded) - len(taught)}
-                fit(policy, taught, source, recipe.sft, run, stage="sft", origin=origin, seed=recipe.seed)
-                save_policy(policy, run.path("policy"), origin)
+                fit(policy, taught, source, recipe.sft, run, stage="sft", origin=origin, seed=recipe.seed, world=world)
+                _save(policy, run, origin, world)
         return run.path("policy")
 
 
 def run_rl(folder: Path, recipe: RLRecipe, *, fresh: bool = False) -> Path:
     """Trains, or goes on training; returns the folder of the policy."""
-    with Run.open(folder, recipe, fresh=fresh) as run, FrameSource() as source:
+    with join() as world, world.run(folder, recipe, fresh=fresh) as run, FrameSource() as source:
         if not run.done("rl"):
-            policy, origin = load_policy(recipe.model), origin_of(recipe.model)
+            policy, origin = _load(recipe), origin_of(recipe.model)
             questions = load_questions(Path(recipe.questions))
             with run.stage("rl"):
                 reinforce(
@@ -81,14 +91,40 @@ def run_rl(folder: Path, recipe: RLRecipe, *, fresh: bool = False) -> Path:
                     reward=GatedReward(),
                     origin=origin,
                     seed=recipe.seed,
+                    world=world,
                 )
-                save_policy(policy, run.path("policy"), origin)
+                _save(policy, run, origin, world)
         return run.path("policy")
 
 
-def play_back(episodes: Sequence[Episode], policy: LocalPolicy, source: FrameSource, limits: Limits) -> list[Episode]:
+def sft_needs(recipe: SFTRecipe, n_ranks: int) -> Budget:
+    """What `run_sft` would need. Loads no weights."""
+    asked = [episode.question for episode in load_episodes(Path(recipe.episodes))]
+    return sft_budget(recipe.model, recipe.sft, recipe.limits, asked, recipe.max_pixels, n_ranks)
+
+
+def rl_needs(recipe: RLRecipe, n_ranks: int) -> Budget:
+    """What `run_rl` would need. Loads no weights."""
+    asked = load_questions(Path(recipe.questions))
+    return rl_budget(recipe.model, recipe.rl, recipe.limits, asked, recipe.max_pixels, n_ranks)
+
+
+def _load(recipe: SFTRecipe | RLRecipe) -> LocalPolicy:
+    trained = recipe.sft if isinstance(recipe, SFTRecipe) else recipe.rl
+    return load_policy(recipe.model, max_pixels=recipe.max_pixels, context=recipe.context, keep_adapter=trained.lora_rank > 0)
+
+
+def _save(policy: LocalPolicy, run: Run, origin: Path, world: World) -> None:
+    if world.writes:
+        save_policy(policy, run.path("policy"), origin)
+    world.wait()
+
+
+def play_back(
+    episodes: Sequence[Episode], policy: LocalPolicy, source: FrameSource, limits: Limits, *, shown: bool = True
+) -> list[Episode]:
     """The episodes with a token record of the policy. Raises BadRecord for one that does not play back as recorded."""
-    with track("play back", total=len(episodes), unit="episodes") as tick:
+    with track("play back", total=len(episodes), unit="episodes", shown=shown) as tick:
         played: list[Episode] = []
         for episode in episodes:
             played.append(asyncio.run(_play_back(episode, policy, source, limits)))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from deepsport.config import Config
 from deepsport.errors import BadConfig
-from deepsport.policy.local.adapter import add_adapter
+from deepsport.policy.local.adapter import add_adapter, has_adapter, train_only_adapter
 from deepsport.policy.local.backbone import Backbone
 from deepsport.policy.local.policy import LocalPolicy
 from deepsport.records import TokenRecord
@@ -79,9 +79,11 @@ class _Forward(nn.Module):
 
     def forward(self, part: Part, temperature: float) -> Tensor:
         """[S]."""
+        self.model.train()  # checkpointed layers are so in training mode only, and then without a cache
         with torch.autocast(self._backbone.device.type, torch.bfloat16, enabled=self._half):
             features = self._frames.embed(part.tree.frames)
             logprobs_S = sampled_logprobs(self._backbone, part, features, temperature, packed=self._packed)
+        self.model.eval()
         return logprobs_S.clone()  # a view would lose the hook by which FSDP prepares the backward pass
 
 
@@ -103,7 +105,7 @@ class Trainee:
         self._n_steps = n_steps
         self._n_averaged = 1
         """Gradients are the mean over so many processes, where their sum is wanted."""
-        if config.lora_rank:
+        if config.lora_rank and not has_adapter(policy.backbone.model):
             add_adapter(policy.backbone.model, config.lora_rank, config.lora_alpha, seed=seed)
         _freeze(policy.backbone, config)
         sharded = world.size > 1 and not config.lora_rank
@@ -112,7 +114,6 @@ class Trainee:
         self._trained = policy.backbone.copy(torch.float32) if own_weights else policy.backbone
         if config.gradient_checkpointing:
             cast(Any, self._trained.model).activation_checkpointing_enable({"use_reentrant": False})
-            self._trained.model.train()
         seeing = self._trained if config.train_vision else policy.backbone
         packed = sharded or config.gradient_checkpointing or policy.backbone.device.type == "cuda"
         frames = FrameReader(source, policy.preprocessor, seeing)
@@ -187,7 +188,8 @@ class Trainee:
 
 def _freeze(backbone: Backbone, config: TraineeConfig) -> None:
     if config.lora_rank:
-        return  # the adapter has frozen all else
+        train_only_adapter(backbone.model)
+        return
     backbone.model.requires_grad_(True)
     backbone.vision.requires_grad_(config.train_vision)
     backbone.embeddings.requires_grad_(config.train_embeddings)

@@ -22,16 +22,21 @@ _PREFIX = "base_model.model."
 
 
 def add_adapter(model: nn.Module, rank: int, alpha: float, *, seed: int) -> None:
-    """Adds an adapter that changes nothing yet, in fp32, and freezes all else."""
+    """Adds an adapter that changes nothing yet, in fp32."""
     from peft import LoraConfig, inject_adapter_in_model
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=cast(int, alpha), target_modules=TARGETS), model)
     for name, weight in model.named_parameters():
-        weight.requires_grad_("lora_" in name)
         if "lora_" in name:
             weight.data = weight.data.float()
+
+
+def train_only_adapter(model: nn.Module) -> None:
+    """Freezes all else."""
+    for name, weight in model.named_parameters():
+        weight.requires_grad_("lora_" in name)
 
 
 def has_adapter(model: nn.Module) -> bool:
@@ -49,6 +54,16 @@ def save_adapter(model: nn.Module, folder: Path, base: Path) -> None:
     settings = {"base_model_name_or_path": str(base), "task_type": "CAUSAL_LM"}
     listed = {key: sorted(value) if isinstance(value, set) else value for key, value in config.to_dict().items()}
     (folder / "adapter_config.json").write_text(json.dumps(listed | settings, indent=2, default=str), encoding="utf-8")
+
+
+def restore_adapter(model: nn.Module, folder: Path) -> None:
+    """Adds an adapter as it was saved, to be trained further. Raises PolicyError if it cannot be read or does not fit."""
+    try:
+        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        add_adapter(model, int(config["r"]), float(config["lora_alpha"]), seed=0)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PolicyError(f"{folder / 'adapter_config.json'} cannot be read: {error!r}") from error
+    load_adapter(model, folder)
 
 
 def load_adapter(model: nn.Module, folder: Path) -> None:

@@ -19,13 +19,14 @@ from transformers import AutoConfig, Qwen2_5_VLForConditionalGeneration, Qwen3VL
 from transformers.utils import logging as transformers_logging
 
 from deepsport.errors import PolicyError
-from deepsport.policy.local.adapter import has_adapter, save_adapter
+from deepsport.policy.local.adapter import has_adapter, restore_adapter, save_adapter
 from deepsport.policy.local.backbone import FRAME_ATTENTION, TEXT_ATTENTION, Backbone
 from deepsport.policy.local.chat import Chat
 from deepsport.policy.local.policy import LocalPolicy
 from deepsport.policy.local.preprocess import Preprocessor
 
 transformers_logging.disable_progress_bar()  # progress is ours to show
+transformers_logging.set_verbosity_error()  # its warnings are about settings that published checkpoints carry
 
 FAMILIES: dict[str, Any] = {
     "qwen2_5_vl": Qwen2_5_VLForConditionalGeneration,
@@ -36,12 +37,19 @@ NANO = Path(__file__).parents[1] / "nano"
 SIDE_FILES = ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "chat_template.jinja")
 
 
-def load_policy(model: str, *, max_pixels: int | None = None, context: int | None = None) -> LocalPolicy:
-    """Loads `nano`, a checkpoint folder, or a hub id of the Qwen2.5-VL or Qwen3-VL family. Raises PolicyError."""
+def load_policy(
+    model: str, *, max_pixels: int | None = None, context: int | None = None, keep_adapter: bool = False
+) -> LocalPolicy:
+    """Loads `nano`, a checkpoint folder, a run, or a hub id of the Qwen2.5-VL or Qwen3-VL family.
+
+    keep_adapter: leave an adapter beside the weights that it adapts, to be trained further, and do not merge it.
+    Raises PolicyError."""
     folder = origin_of(model)
     base = _base_of(folder)
     network: Any = _load_weights(base)
-    if base != folder:
+    if base != folder and keep_adapter:
+        restore_adapter(network, folder)
+    elif base != folder:
         from peft import PeftModel
 
         network = cast(Any, PeftModel).from_pretrained(network, str(folder)).merge_and_unload()
@@ -63,6 +71,16 @@ def load_policy(model: str, *, max_pixels: int | None = None, context: int | Non
 def origin_of(model: str) -> Path:
     """The folder a model is loaded from; a hub id is downloaded first. Raises PolicyError."""
     return NANO if model == "nano" else _folder(model)
+
+
+def side_files(model: str) -> Path:
+    """The folder with all of a model but its weights; of a hub id nothing else is downloaded. Raises PolicyError."""
+    return NANO if model == "nano" else _base_of(_folder(model, weights=False))
+
+
+def model_config(model: str) -> Any:
+    """What config.json says of a model, without its weights. Raises PolicyError."""
+    return _config(side_files(model))
 
 
 def save_policy(policy: LocalPolicy, folder: Path, origin: Path, weights: Mapping[str, Tensor] | None = None) -> None:
@@ -88,9 +106,9 @@ def _base_of(folder: Path) -> Path:
     return _folder(str(_read_json(adapter).get("base_model_name_or_path"))) if adapter.is_file() else folder
 
 
-def _folder(model: str) -> Path:
+def _folder(model: str, *, weights: bool = True) -> Path:
     if Path(model).is_dir():
-        return Path(model)
+        return _newest_policy(Path(model))
     if model.startswith((".", "/")) or model.count("/") != 1:
         raise PolicyError(
             f"{model!r} is neither a checkpoint folder nor a hub id (owner/name). Try --model Qwen/Qwen2.5-VL-7B-Instruct."
@@ -98,22 +116,37 @@ def _folder(model: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(model, allow_patterns=["*.safetensors", "*.json", "*.jinja", "*.txt"]))
+        wanted = ["*.json", "*.jinja", "*.txt", *(["*.safetensors"] if weights else [])]
+        return Path(snapshot_download(model, allow_patterns=wanted))
     except Exception as error:  # the hub client raises many unrelated classes
         raise PolicyError(
             f"{model!r} could not be had from the hub ({type(error).__name__}). Is the name right and the net there?"
         ) from error
 
 
-def _load_weights(folder: Path) -> Any:
+def _newest_policy(folder: Path) -> Path:
+    """A checkpoint folder as it is; of a run directory its finished policy, or else its newest checkpoint."""
+    if (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file():
+        return folder
+    inside = [*folder.glob("policy"), *folder.glob("policies/*"), *folder.glob("checkpoints/*/step-*"), *folder.glob("step-*")]
+    whole = [path for path in inside if (path / "deepsport.json").is_file()]
+    finished = [path for path in whole if path.name == "policy"]
+    return max(finished or whole, key=lambda path: path.stat().st_mtime, default=folder)
+
+
+def _config(folder: Path) -> Any:
     kind = str(_read_json(folder / "config.json").get("model_type"))
-    family = FAMILIES.get(kind)
-    if family is None:  # asked of the file itself: transformers would offer to run the code of a family it does not know
+    if kind not in FAMILIES:  # asked of the file itself: transformers would offer to run the code of a family it does not know
         raise PolicyError(f"{folder} is a {kind!r} model; this package runs {' and '.join(FAMILIES)}")
     try:
-        config = AutoConfig.from_pretrained(folder)
+        return AutoConfig.from_pretrained(folder)
     except (OSError, ValueError, KeyError) as error:
         raise PolicyError(f"{folder} holds no readable config.json: {error}") from error
+
+
+def _load_weights(folder: Path) -> Any:
+    config = _config(folder)
+    family = FAMILIES[config.model_type]
     on_gpu = torch.cuda.is_available()
     try:
         network, found = family.from_pretrained(

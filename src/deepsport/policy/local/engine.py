@@ -22,6 +22,9 @@ from deepsport.policy.local.backbone import Backbone
 LayerCache = list[tuple[Tensor, Tensor]]
 """Per layer keys and values [H, C, head_dim] of one conversation."""
 
+MAX_BATCH = 64
+"""Replies sampled at once."""
+
 _LINGER_S = 0.004
 """Newcomers are waited for this long, so that a group is prefilled together."""
 
@@ -122,7 +125,7 @@ def _roomy(n_columns: int) -> int:
 class Engine:
     """Samples replies for many conversations at once."""
 
-    def __init__(self, backbone: Backbone, end: int, max_batch: int = 64) -> None:
+    def __init__(self, backbone: Backbone, end: int, max_batch: int = MAX_BATCH) -> None:
         self._backbone = backbone
         self._end = end
         self._max_batch = max_batch
