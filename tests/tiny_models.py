@@ -33,7 +33,7 @@ from deepsport.video.source import FrameSource
 from video_files import Recipe, write
 
 SIZE = NanoConfig(
-    vocab_size=400,
+    vocab_size=1490,
     hidden_size=32,
     n_layers=2,
     n_heads=2,
@@ -207,7 +207,7 @@ def full_forward(policy: LocalPolicy, record: TokenRecord, images: Sequence[Imag
 def plain_logprobs(policy: LocalPolicy, source: FrameSource, records: Sequence[TokenRecord]) -> tuple[torch.Tensor, torch.Tensor]:
     """[S] log-probabilities of the sampled tokens of records, nothing shared, and which record each belongs to."""
     part = lay_out(records, policy.backbone, least_saving=10**9)
-    features = FrameReader(source, policy.preprocessor, policy.backbone).embed(part.tree.frames)
+    features = FrameReader(source, policy, policy.backbone).embed(part.tree.frames)
     return sampled_logprobs(policy.backbone, part, features), part.record_S
 
 

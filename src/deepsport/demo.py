@@ -17,6 +17,9 @@ from deepsport.agent.rollout import Limits
 from deepsport.arena.generate import load_truths, make_set
 from deepsport.arena.oracle import Oracle, answer_at_sight
 from deepsport.arena.perception import describe, glimpses
+from deepsport.arena.questions import ask
+from deepsport.arena.script import Dials, write_script
+from deepsport.arena.sports import SPORTS, TRAINED
 from deepsport.arena.truth import ClipTruth
 from deepsport.bench.evaluate import evaluate
 from deepsport.bench.report import Report
@@ -36,7 +39,7 @@ from deepsport.train.perception import ASK, Look, describe_frames, look_episodes
 from deepsport.train.sft import SFTConfig, fit
 from deepsport.video.source import FrameSource
 
-PRACTICE_SEED, HELDOUT_SEED = 500_009, 1_000_003
+STUDY_SEED, LONG_SEED, PRACTICE_SEED, HELDOUT_SEED = 125_003, 250_007, 500_009, 1_000_003
 """Added to the seed, so that the sets have no clip in common."""
 
 READING = (2, 4, 8)
@@ -53,7 +56,12 @@ class DemoConfig(Config):
     """Everything that determines the demo's figures."""
 
     seed: int = 0
+    dials: Dials = Dials()
+    """Of all clips but the long ones."""
     train_clips: int = 960
+    long_clips: int = 0
+    """Further training clips, long ones, in which one look is not enough."""
+    long_dials: Dials = Dials(shortest=128, longest=2048, event_shortest=2, event_longest=8)
     practice_clips: int = 160
     """Clips that only RL asks about. On those of SFT it would reinforce what the policy remembers of them, not what it sees."""
     heldout_clips: int = 120
@@ -65,6 +73,10 @@ class DemoConfig(Config):
     no_tool_share: float = 0.15
     """Share of the questions that the teacher also answers without the tool, so that the policy knows what to do then."""
     nano: NanoConfig = NanoConfig()
+    study_scripts: int = 2000
+    """Scripts whose questions are studied as text; nothing of them is rendered."""
+    study: SFTConfig = SFTConfig(steps=150, batch_size=64, train_vision=False, optimiser=NANO_OPTIMISER)
+    """Answer questions about frames that are described in words: the rules, and which word answers which question."""
     perception: SFTConfig = SFTConfig(steps=200, batch_size=64, optimiser=NANO_OPTIMISER)
     """Name what a single frame shows."""
     reading: SFTConfig = SFTConfig(steps=90, batch_size=12, train_vision=False, optimiser=OptimiserConfig(lr=1e-3, muon_lr=0.01))
@@ -80,7 +92,8 @@ class DemoConfig(Config):
         train_embeddings=False,
         optimiser=OptimiserConfig(lr=1e-4, warmup_steps=5, schedule="cosine"),
     )
-    limits: Limits = Limits(style=PromptStyle.BRIEF, max_turns=4)
+    reward: GatedReward = GatedReward()
+    limits: Limits = Limits(style=PromptStyle.BRIEF, max_turns=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +108,14 @@ def run_demo(folder: Path, config: DemoConfig, *, fresh: bool = False) -> Report
     """All stages in order; returns what `report.json` holds."""
     with Run.open(folder, config, fresh=fresh) as run, FrameSource(max_open=64) as source:
         demo = Demo(run, config, source)
-        train = demo.render("train", config.train_clips, config.seed)
-        practice = demo.render("practice", config.practice_clips, config.seed + PRACTICE_SEED)
-        heldout = demo.render("heldout", config.heldout_clips, config.seed + HELDOUT_SEED)
-        policy = demo.begin(train)
-        taught = demo.teach(train, policy)
-        policy = demo.imitate("perception", config.perception, policy, lambda: demo.looks(train, policy, each=1))
-        for each in READING:
-            reading = config.reading.model_copy(update={"batch_size": config.reading.batch_size * READING[-1] // each})
-            policy = demo.imitate(f"reading_{each}", reading, policy, functools.partial(demo.looks, train, policy, each=each))
-        policy = demo.imitate("sft", config.sft, policy, lambda: taught)
+        train, practice, heldout = demo.train_set(), demo.practice_set(), demo.heldout_set()
+        policy = demo.teach_to_see(train)
+        policy = demo.imitate("sft", config.sft, policy, lambda: demo.teach(train, policy))
         systems = {
             "no_tool": demo.measure("no_tool", heldout, policy, with_tool=False),
             "sft": demo.measure("sft", heldout, policy),
         }
-        policy = demo.reinforce(practice, policy)
+        policy = demo.reinforce("rl", practice, policy, config.rl, config.reward, saved_as="sft_rl")
         systems["sft_rl"] = demo.measure("sft_rl", heldout, policy)
         return write_report(run, systems, source, seed=config.seed)
 
@@ -122,7 +128,24 @@ class Demo:
     config: DemoConfig
     source: FrameSource
 
-    def render(self, name: str, n_clips: int, seed: int) -> ArenaSet:
+    def train_set(self) -> ArenaSet:
+        """What perception, reading and SFT learn from."""
+        config = self.config
+        short = self.render("train", config.train_clips, config.seed, config.dials)
+        if not config.long_clips:
+            return short
+        long = self.render("train_long", config.long_clips, config.seed + LONG_SEED, config.long_dials)
+        return ArenaSet(short.questions + long.questions, short.truths | long.truths)
+
+    def practice_set(self) -> ArenaSet:
+        """What RL asks about."""
+        return self.render("practice", self.config.practice_clips, self.config.seed + PRACTICE_SEED, self.config.dials)
+
+    def heldout_set(self) -> ArenaSet:
+        """What is measured."""
+        return self.render("heldout", self.config.heldout_clips, self.config.seed + HELDOUT_SEED, self.config.dials)
+
+    def render(self, name: str, n_clips: int, seed: int, dials: Dials) -> ArenaSet:
         """Renders one set of clips to mp4 files."""
         folder = self.run.path(f"arena/{name}")
         with self.run.stage(f"render_{name}"), track(f"render {name}", total=n_clips, unit="clips") as tick:
@@ -133,11 +156,21 @@ class Demo:
                 tick(done - finished)
                 finished = done
 
-            questions = make_set(folder, n_clips=n_clips, seed=seed, workers=2, progress=progress)
+            questions = make_set(folder, n_clips=n_clips, seed=seed, dials=dials, workers=2, progress=progress)
         return ArenaSet(
             [question.model_copy(update={"video": str(folder / question.video)}) for question in questions],
             {str(folder / video): truth for video, truth in load_truths(folder).items()},
         )
+
+    def teach_to_see(self, train: ArenaSet) -> LocalPolicy:
+        """A fresh nano that has learnt the rules from text, to name what one frame shows, then several in turn."""
+        config, policy = self.config, self.begin(train)
+        policy = self.imitate("study", config.study, policy, lambda: self.studies(policy))
+        policy = self.imitate("perception", config.perception, policy, lambda: self.looks(train, policy, each=1))
+        for each in READING:
+            reading = config.reading.model_copy(update={"batch_size": config.reading.batch_size * READING[-1] // each})
+            policy = self.imitate(f"reading_{each}", reading, policy, functools.partial(self.looks, train, policy, each=each))
+        return policy
 
     def begin(self, train: ArenaSet) -> LocalPolicy:
         """An untrained nano whose tokenizer knows the texts it will meet."""
@@ -150,15 +183,32 @@ class Demo:
         return load_policy(str(self._origin))
 
     def teach(self, train: ArenaSet, policy: LocalPolicy) -> list[Episode]:
-        """The oracle answers all training questions through the agent loop, of which the right answers are kept; and some of them
-        without the tool, where it can only guess."""
+        """The oracle answers as many training questions through the agent loop as SFT has room for, of which the right answers
+        are kept; and some of them without the tool, where it can only guess."""
         teacher = Recorded(Oracle(train.truths, train.questions, haste=self.config.haste), policy.chat)
-        n_without = int(self.config.no_tool_share * len(train.questions))
-        without = random.Random(self.config.seed).sample(train.questions, n_without)
+        drawn, room = random.Random(self.config.seed), self.config.sft.steps * self.config.sft.batch_size
+        asked = drawn.sample(train.questions, min(room, len(train.questions)))
+        without = drawn.sample(asked, int(self.config.no_tool_share * len(asked)))
         with self.run.stage("teach"):
-            answered = self._ask("teacher", train.questions, teacher)
+            answered = self._ask("teacher", asked, teacher)
             guessed = self._ask("teacher_no_tool", without, teacher, with_tool=False)
         return [episode for episode in answered if answer_accuracy(episode) == 1] + guessed
+
+    def studies(self, policy: LocalPolicy) -> list[Episode]:
+        """Questions about scripts that were never rendered: a frame of the event in words, what is asked, the answer."""
+        rng, per_sport = random.Random(self.config.seed), self.config.study_scripts // len(TRAINED)
+        read: list[Look] = []
+        for sport in TRAINED:
+            for number in range(per_sport):
+                truth = write_script(SPORTS[sport], self.config.seed + STUDY_SEED, number, self.config.dials)
+                index = rng.randint(truth.event.first_index, truth.event.last_index)
+                shown = f"frame {index}: {describe(truth, index)}."
+                read += [
+                    Look(question.video, (), f"{shown}\nQuestion: {question.text}", reply)
+                    for question in ask(truth, number)
+                    if (reply := answer_at_sight(question, truth, [index]))
+                ]
+        return look_episodes(read, self.source, policy.chat)
 
     def looks(self, train: ArenaSet, policy: LocalPolicy, *, each: int) -> list[Episode]:
         """Perception samples of `each` frames: some are to be described, some come with a question that they answer."""
@@ -187,23 +237,26 @@ class Demo:
                 save_policy(policy, self.run.path(f"policies/{stage}"), self._origin)
         return load_policy(str(self.run.path(f"policies/{stage}")))
 
-    def reinforce(self, practice: ArenaSet, policy: LocalPolicy) -> LocalPolicy:
+    def reinforce(
+        self, stage: str, practice: ArenaSet, policy: LocalPolicy, config: GRPOConfig, reward: GatedReward, *, saved_as: str
+    ) -> LocalPolicy:
         """Agentic GRPO on questions about clips that SFT has not seen."""
-        if not self.run.done("rl"):
-            with self.run.stage("rl"):
+        if not self.run.done(stage):
+            with self.run.stage(stage):
                 reinforce(
                     policy,
                     practice.questions,
                     self.source,
-                    self.config.rl,
+                    config,
                     self.run,
+                    stage=stage,
                     limits=self.config.limits,
-                    reward=GatedReward(),
+                    reward=reward,
                     origin=self._origin,
                     seed=self.config.seed,
                 )
-                save_policy(policy, self.run.path("policies/sft_rl"), self._origin)
-        return load_policy(str(self.run.path("policies/sft_rl")))
+                save_policy(policy, self.run.path(f"policies/{saved_as}"), self._origin)
+        return load_policy(str(self.run.path(f"policies/{saved_as}")))
 
     def measure(self, name: str, heldout: ArenaSet, policy: Policy, *, with_tool: bool = True) -> list[Episode]:
         """Greedy episodes over the held-out questions."""
@@ -236,8 +289,6 @@ class Demo:
 
 def _texts(train: ArenaSet) -> list[str]:
     """What the tokenizer is trained on: the words of questions, captions, prompts and thoughts."""
-    longest = max(truth.n_frames for truth in train.truths.values())
-    numbers = [f"frame {index}" for index in range(longest)] * 50
     captions = [f"frame {i}: {describe(truth, i)}." for truth in train.truths.values() for i in range(0, truth.n_frames, 4)]
     prompts = [f"Video: {q.sport}, 97 frames, 3.88 s.\nframe 12 (0.48s):\nQuestion: {q.text}" for q in train.questions]
     calls = ["[40,52]}", "tool: choose_frames", "tool: none", ASK, " event not seen."]
@@ -248,4 +299,4 @@ def _texts(train: ArenaSet) -> list[str]:
         for option in q.gold.options
         for opening in ("", " ")
     ]
-    return numbers + captions + prompts + answers + calls * 50 + ["system\n", "user\n", "assistant\n"] * 50
+    return captions + prompts + answers + calls * 50 + ["system\n", "user\n", "assistant\n"] * 50

@@ -233,6 +233,8 @@ class Reward(Record):
     accuracy: float | None
     """In [0, 1]; None if the answer could not be scored (a judge abstained): never counted as wrong."""
     tool: float
+    temporal: float = 0.0
+    """For windows that met the event, where that is paid."""
     format_penalty: float
     well_formed: bool
     """The format gate."""

@@ -36,7 +36,7 @@ def hashes(folder: Path) -> dict[str, str]:
 
 def pixels(path: Path) -> NDArray[np.uint8]:
     with av.open(str(path)) as container:
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]).astype(np.uint8)
 
 
 def with_event(truth: ClipTruth, **facts: str | int) -> ClipTruth:

@@ -5,19 +5,22 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from deepsport.agent.grammar import TOOL_NAME, Answer, ChooseFrames, parse
 from deepsport.agent.prompt import PromptStyle
 from deepsport.agent.rollout import Limits, run_episode
 from deepsport.arena.generate import load_truths, make_set
 from deepsport.arena.oracle import Oracle, answer_at_sight
-from deepsport.arena.questions import Topic, topic_of
-from deepsport.arena.script import Dials
+from deepsport.arena.questions import Topic, ask, topic_of
+from deepsport.arena.script import Dials, write_script
 from deepsport.arena.sports import SPORTS
-from deepsport.arena.truth import Difficulty
-from deepsport.policy.base import Message, Sampling
-from deepsport.records import Choice, Dimension, Episode, FreeText, Number, Question, StopReason
+from deepsport.arena.truth import ClipTruth, Difficulty
+from deepsport.policy.base import Image, Message, Sampling
+from deepsport.records import Choice, Dimension, Episode, Frame, FreeText, Number, Question, StopReason
 from deepsport.reward.accuracy import accuracy
+from deepsport.video.sample import uniform, window
 from deepsport.video.source import FrameSource
 
 
@@ -163,6 +166,30 @@ def test_two_frames_of_two_thousand_are_found_by_several_looks_within_five_turns
     for episode in hidden:
         spans = [(call.start_index, call.end_index) for call in episode.calls]
         assert all(a <= c and d <= b and d - c < (b - a) / 5 for (a, b), (c, d) in pairwise(spans))
+
+
+async def looks(question: Question, truth: ClipTruth) -> tuple[int, bool]:
+    """How often the oracle looks before it answers, and whether it is right; it needs no pixels, so none are drawn."""
+    session, indices, n_looks = Oracle({truth.video: truth}, [question]).session(Sampling()), uniform(truth.n_frames, 8), 0
+    blank = np.zeros((1, 1, 3), np.uint8)
+    while True:
+        images = [Image(Frame(video=truth.video, index=index, time_s=index / 25), blank) for index in indices]
+        action = parse((await session.reply([Message("user", (*images, question.text, TOOL_NAME))])).text)
+        if isinstance(action, Answer):
+            assert question.gold is not None
+            return n_looks, accuracy(question.gold, action.answer) == 1.0
+        assert isinstance(action, ChooseFrames)
+        indices, n_looks = window(action.start_index, action.end_index, 8), n_looks + 1
+
+
+@pytest.mark.parametrize("sport", SPORTS)
+def test_two_frames_of_ten_minutes_are_found_within_five_turns(sport: str) -> None:
+    lengths = Dials(shortest=15_000, longest=15_000, event_shortest=2, event_longest=2, difficulty=Difficulty.HARD)
+    truth = write_script(SPORTS[sport], 24, 0, lengths)
+    for question in ask(truth, 0):
+        n_looks, is_right = asyncio.run(looks(question, truth))
+        assert is_right
+        assert n_looks == 0 if question.easy else 2 <= n_looks <= 4
 
 
 def test_a_frame_of_the_event_answers_at_sight_and_any_other_frame_does_not(hard: Path) -> None:

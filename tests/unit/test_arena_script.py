@@ -24,9 +24,13 @@ TEN_MINUTES = Dials(shortest=15_000, longest=15_000, event_shortest=2, event_lon
 DIALS = {"usual": USUAL, "hard": HARD, "two seconds": TWO_SECONDS, "ten minutes": TEN_MINUTES}
 
 
-@cache
 def scripts(sport: str, seed: int = 1, dials: Dials = USUAL, n: int = N_SCRIPTS) -> tuple[ClipTruth, ...]:
-    return tuple(write_script(SPORTS[sport], seed, number, dials) for number in range(n))
+    return _scripts(sport, seed, dials.model_dump_json(), n)
+
+
+@cache
+def _scripts(sport: str, seed: int, dials: str, n: int) -> tuple[ClipTruth, ...]:
+    return tuple(write_script(SPORTS[sport], seed, number, Dials.model_validate_json(dials)) for number in range(n))
 
 
 def gap_of(truth: ClipTruth) -> int:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -70,7 +71,7 @@ def train_sft(folder: Path, origin: Path, source: FrameSource, taught: list[Epis
 class Tossed(GatedReward):
     """Rewards by what was said; at a given call the machine fails."""
 
-    calls_left = 10**9
+    calls_left: ClassVar[int] = 10**9
 
     def score(self, episode: Episode) -> Reward:
         type(self).calls_left -= 1

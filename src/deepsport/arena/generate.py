@@ -51,7 +51,8 @@ def make_set(
 ) -> list[Question]:
     """Renders what is missing of a set, and returns its questions; `progress` is told (clips done, clips in all).
 
-    Sports take turns; by default those that are trained on. Raises BadConfig for an unknown sport, RunError if the folder holds other clips or the disk is full."""
+    Sports take turns; by default those that are trained on. Raises BadConfig for an unknown sport, RunError if the folder holds
+    other clips or the disk is full."""
     recipe = SetRecipe(seed=seed, sports=_known(sports), dials=dials or Dials())
     truths = [write_script(SPORTS[name], seed, number, recipe.dials) for name, number in _turns(recipe.sports, n_clips)]
     questions = [q for t, (_, number) in zip(truths, _turns(recipe.sports, n_clips), strict=True) for q in ask(t, number)]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from deepsport.policy.base import Pixels
 from deepsport.policy.local.backbone import Backbone
-from deepsport.policy.local.preprocess import Preprocessor
+from deepsport.policy.local.policy import LocalPolicy
 from deepsport.records import Frame
 from deepsport.video.source import FrameSource
 
@@ -21,11 +21,14 @@ Features = Mapping[tuple[str, int], Tensor]
 class FrameReader:
     """Frames as the model sees them (resized, uint8), least recently used dropped first.
 
-    With a frozen vision tower (its parameters say so) a frame is embedded once for good."""
+    With a frozen vision tower (its parameters say so) a frame is embedded once for good, and what the policy has seen in its
+    rollouts is not embedded again."""
 
-    def __init__(self, source: FrameSource, preprocessor: Preprocessor, backbone: Backbone, max_frames: int = 16_384) -> None:
+    def __init__(self, source: FrameSource, policy: LocalPolicy, backbone: Backbone, max_frames: int = 16_384) -> None:
+        """`backbone` holds the vision tower: the policy's own, or the copy that is trained."""
         self._source = source
-        self._preprocessor = preprocessor
+        self._preprocessor = policy.preprocessor
+        self._seen = policy.features
         self._backbone = backbone
         self._trained = any(parameter.requires_grad for parameter in backbone.vision.parameters())
         self._embedded: OrderedDict[tuple[str, int], Tensor] = OrderedDict()
@@ -35,7 +38,9 @@ class FrameReader:
     def embed(self, frames: Sequence[Frame]) -> Features:
         """Embeddings of the frames; each distinct one goes through the tower once, all in one pass."""
         keys = list(dict.fromkeys((frame.video, frame.index) for frame in frames))
-        found = {} if self._trained else {key: self._embedded[key] for key in keys if key in self._embedded}
+        found: dict[tuple[str, int], Tensor] = {}
+        if not self._trained:
+            found = self._seen.known(keys) | {key: self._embedded[key] for key in keys if key in self._embedded}
         if unknown := [key for key in keys if key not in found]:
             found.update(zip(unknown, self._through_the_tower(unknown), strict=True))
         return found

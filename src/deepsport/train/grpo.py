@@ -62,6 +62,7 @@ def reinforce(
     config: GRPOConfig,
     run: Run,
     *,
+    stage: str = "rl",
     limits: Limits,
     reward: GatedReward,
     origin: Path,
@@ -70,10 +71,10 @@ def reinforce(
 ) -> None:
     """Trains in place, resuming from the newest checkpoint. Raises TrainingError before a bad step moves a weight."""
     trainee = Trainee(policy, source, config, config.steps, seed=seed, world=world)
-    folder = run.path("checkpoints/rl")
+    folder = run.path(f"checkpoints/{stage}")
     learner = Learner(trainee, config)  # before resuming: the reference is the policy at the start
     first = trainee.resume(folder)
-    with follow(run, "rl", n_steps=config.steps, first=first, shown=world.writes, tensorboard=config.tensorboard) as log:
+    with follow(run, stage, n_steps=config.steps, first=first, shown=world.writes, tensorboard=config.tensorboard) as log:
         for step in range(first, config.steps):
             clock = Clock()
             questions_P = draw(questions, config.questions_per_step, step, seed)

@@ -20,7 +20,7 @@ ASK = "Describe the frames."
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Some frames of a video in order, what is asked about them, and the right reply."""
+    """Some frames of a video in order (none where all is said in words), what is asked about them, and the right reply."""
 
     video: str
     indices: tuple[int, ...]
@@ -39,20 +39,20 @@ def look_episodes(looks: Iterable[Look], source: FrameSource, chat: Chat) -> lis
     blanks: dict[str, Pixels] = {}
     episodes: list[Episode] = []
     for look in looks:
-        if look.video not in blanks:
+        if look.indices and look.video not in blanks:
             blanks[look.video] = np.broadcast_to(np.uint8(0), source.frames(look.video, [0])[0].shape)
-        episodes.append(_episode(look, source, chat, blanks[look.video]))
+        episodes.append(_episode(look, source, chat, blanks.get(look.video)))
     return episodes
 
 
-def _episode(look: Look, source: FrameSource, chat: Chat, blank: Pixels) -> Episode:
-    times_s = source.times(look.video, look.indices)
+def _episode(look: Look, source: FrameSource, chat: Chat, blank: Pixels | None) -> Episode:
+    times_s = source.times(look.video, look.indices) if look.indices else ()
     frames = [Frame(video=look.video, index=index, time_s=time_s) for index, time_s in zip(look.indices, times_s, strict=True)]
     log = TokenLog()
-    chat.add_messages(log, [Message("user", (*labelled(Image(frame, blank) for frame in frames), look.ask))])
+    chat.add_messages(log, [Message("user", (*labelled(Image(frame, blank) for frame in frames if blank is not None), look.ask))])
     ids = chat.encode_reply(look.reply)
     log.add(ids, [0.0] * len(ids))
-    name = f"{look.video}#{'-'.join(map(str, look.indices))}"
+    name = f"{look.video}#{'-'.join(map(str, look.indices)) or look.ask}"
     return Episode(
         id=name,
         question=Question(id=name, video=look.video, text=look.ask),

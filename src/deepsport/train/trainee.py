@@ -116,7 +116,7 @@ class Trainee:
             cast(Any, self._trained.model).activation_checkpointing_enable({"use_reentrant": False})
         seeing = self._trained if config.train_vision else policy.backbone
         packed = sharded or config.gradient_checkpointing or policy.backbone.device.type == "cuda"
-        frames = FrameReader(source, policy.preprocessor, seeing)
+        frames = FrameReader(source, policy, seeing)
         self._forward = _Forward(self._trained, frames, packed=packed, half=half and own_weights and not sharded)
         if sharded:
             shard(self._forward, self._trained.blocks, world, half=half)

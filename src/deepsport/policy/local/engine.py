@@ -1,7 +1,8 @@
 """Batched decoding: replies asked for at the same time are decoded together, and each token is computed once.
 
-Every conversation keeps its own key-value cache, so a tool result prefills only its new tokens. Newcomers with the same prompt
-(a GRPO group) are prefilled once and their cache is forked. Finished replies leave the batch at the next step.
+Every conversation keeps its own key-value cache, so a tool result prefills only its new tokens. Conversations that are alike so
+far (a GRPO group at its start, and for as long as its members draw the same words) are one row, whose cache is forked where they
+part: what is decoded is the prefix tree, not its leaves. Finished replies leave the batch at the next step.
 One asyncio task runs while there is work and ends when there is none; callers wait for their own reply only.
 B rows, L new columns, C cached columns, H heads, V vocabulary.
 """
@@ -40,7 +41,7 @@ class Request:
     features: Tensor | None
     """[visual tokens among ids, K, D]."""
     key: tuple[object, ...]
-    """Equal keys mean equal ids and frames: such requests without a cache share one prefill."""
+    """Equal keys mean equal ids and frames, those in the cache included: such requests begin as one row."""
     cache: LayerCache | None
     n_cached: int
     temperature: float
@@ -50,6 +51,10 @@ class Request:
     sampled: list[int] = field(default_factory=list[int])
     logprobs: list[float] = field(default_factory=list[float])
     done: bool = False
+
+
+Row = list[Request]
+"""Requests whose conversations are alike so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +135,8 @@ class Engine:
         self._end = end
         self._max_batch = max_batch
         self._waiting: list[Request] = []
-        self._active: list[Request] = []
+        self._active: list[Row] = []
+        """In the order of the cache's rows."""
         self._cache: _BatchCache | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -155,10 +161,14 @@ class Engine:
             self._give_up(error)
             raise
 
+    @property
+    def _n_active(self) -> int:
+        return sum(map(len, self._active))
+
     def _should_admit(self) -> bool:
         """Newcomers wait until they are worth interrupting the batch for."""
-        room = self._max_batch - len(self._active)
-        return room > 0 and len(self._waiting) * 3 >= min(len(self._active), room) and bool(self._waiting)
+        room = self._max_batch - self._n_active
+        return room > 0 and len(self._waiting) * 3 >= min(self._n_active, room) and bool(self._waiting)
 
     async def _linger(self) -> None:
         known = -1
@@ -167,24 +177,23 @@ class Engine:
             await asyncio.sleep(_LINGER_S)
 
     def _take(self) -> list[Request]:
-        room = self._max_batch - len(self._active)
+        room = self._max_batch - self._n_active
         newcomers, self._waiting = self._waiting[:room], self._waiting[room:]
         return [request for request in newcomers if not request.future.cancelled()]
 
     @torch.inference_mode()
     def _admit(self, newcomers: list[Request]) -> None:
-        """Prefills newcomers, first once per distinct prompt, and joins them to the batch."""
+        """Prefills each distinct conversation among the newcomers once, and joins it to the batch."""
         if not newcomers:
             return
-        self._active += newcomers  # from here on a failure reaches their callers
-        first: dict[tuple[object, ...], int] = {}
-        unique = [r for r in newcomers if r.cache is not None or first.setdefault(r.key, id(r)) == id(r)]
-        index = {id(r): i for i, r in enumerate(unique)}
-        fork = torch.tensor([index[id(r)] if r.cache is not None else index[first[r.key]] for r in newcomers])
-        cache, last_BD = self._prefill(unique)
-        cache = cache.select(fork.to(self._backbone.device))
+        alike: dict[tuple[object, ...], Row] = {}
+        for request in newcomers:
+            alike.setdefault((request.key, request.temperature), []).append(request)
+        rows, n_before = list(alike.values()), len(self._active)
+        self._active += rows  # from here on a failure reaches their callers
+        cache, last_BD = self._prefill([row[0] for row in rows])
         self._cache = cache if self._cache is None else self._cache.join(cache)
-        self._pick(newcomers, self._logprobs(newcomers, last_BD[fork.to(last_BD.device)]))
+        self._pick(n_before, self._logprobs(rows, last_BD))
 
     def _prefill(self, rows: list[Request]) -> tuple[_BatchCache, Tensor]:
         """The cache of the rows with their new tokens, and the hidden state of each row's last one."""
@@ -223,48 +232,76 @@ class Engine:
     def _decode(self) -> None:
         """One token for every active row."""
         assert self._cache is not None
-        device = self._backbone.device
-        ids = torch.tensor([[r.sampled[-1]] for r in self._active], device=device)
-        positions = torch.tensor([int(r.positions[0, -1]) + len(r.sampled) for r in self._active], device=device)
+        device, leads = self._backbone.device, [row[0] for row in self._active]
+        ids = torch.tensor([[r.sampled[-1]] for r in leads], device=device)
+        positions = torch.tensor([int(r.positions[0, -1]) + len(r.sampled) for r in leads], device=device)
         mask = self._cache.expect(1)
         hidden = self._backbone.hidden(ids, None, positions.expand(3, -1)[..., None], mask, self._cache)
         self._cache.lengths_B = self._cache.lengths_B + 1
-        self._pick(self._active, self._logprobs(self._active, hidden[:, 0]))
+        self._pick(0, self._logprobs(self._active, hidden[:, 0]))
 
-    def _logprobs(self, rows: list[Request], hidden_BD: Tensor) -> Tensor:
-        temperature = torch.tensor([[r.temperature or 1.0] for r in rows], device=hidden_BD.device)
+    def _logprobs(self, rows: list[Row], hidden_BD: Tensor) -> Tensor:
+        temperature = torch.tensor([[row[0].temperature or 1.0] for row in rows], device=hidden_BD.device)
         return self._backbone.logprobs(hidden_BD, temperature).cpu()
 
-    def _pick(self, rows: list[Request], logprobs_BV: Tensor) -> None:
-        """Draws one token per row; its own random numbers make a row independent of its neighbours."""
-        greedy = logprobs_BV.argmax(-1).tolist()
-        cumulative = logprobs_BV.exp().cumsum(-1)
-        total = cumulative[:, -1:]
-        uniform = torch.tensor([[r.draw.random()] for r in rows]) * total
-        below = torch.minimum(uniform, total.nextafter(torch.zeros_like(total)))  # rounded up to the total, it would hit no token
-        drawn = torch.searchsorted(cumulative, below, right=True)[:, 0].tolist()
-        for i, r in enumerate(rows):
-            token = greedy[i] if r.temperature == 0 else drawn[i]
-            r.sampled.append(token)
-            r.logprobs.append(float(logprobs_BV[i, token]))
-            r.done = token == self._end or len(r.sampled) >= r.max_tokens
+    def _pick(self, first: int, logprobs_BV: Tensor) -> None:
+        """Draws a token for every request of the rows from `first` on; rows whose members drew differently part."""
+        requests = [(row, request) for row, members in enumerate(self._active[first:]) for request in members]
+        of = torch.tensor([row for row, _ in requests])
+        drawn = _draw(logprobs_BV, of, [request for _, request in requests])
+        kept: list[Row] = self._active[:first]
+        origin = list(range(first))
+        parts: dict[tuple[int, int], Row] = {}
+        for (row, request), token in zip(requests, drawn, strict=True):
+            request.sampled.append(token)
+            request.logprobs.append(float(logprobs_BV[row, token]))
+            request.done = token == self._end or len(request.sampled) >= request.max_tokens
+            parts.setdefault((row, token), []).append(request)
+        for (row, _), members in parts.items():
+            origin.append(first + row)
+            kept.append(members)
+        self._keep(kept, origin)
+
+    def _keep(self, rows: list[Row], origin: Sequence[int]) -> None:
+        """Makes these the active rows; `origin` says which row of the cache each goes on from."""
+        if self._cache is not None and list(origin) != list(range(len(self._active))):
+            self._cache = self._cache.select(torch.tensor(origin, device=self._backbone.device)) if rows else None
+        self._active = rows
 
     def _retire(self) -> None:
-        """Hands finished rows back and drops rows that nobody waits for any more."""
-        gone = [i for i, r in enumerate(self._active) if r.done or r.future.cancelled()]
-        if not gone or self._cache is None:
+        """Hands finished replies back and drops those that nobody waits for any more."""
+        if self._cache is None or not any(_is_over(request) for row in self._active for request in row):
             return
-        for i in gone:
-            r = self._active[i]
-            if not r.future.done():
-                cut_off = r.sampled[-1] != self._end
-                r.future.set_result(Sampled(r.sampled, r.logprobs, cut_off, self._cache.row(i), int(self._cache.lengths_B[i])))
-        kept = [i for i in range(len(self._active)) if i not in set(gone)]
-        self._active = [self._active[i] for i in kept]
-        self._cache = self._cache.select(torch.tensor(kept, device=self._backbone.device)) if kept else None
+        for index, row in enumerate(self._active):
+            over = [request for request in row if request.done and not request.future.done()]
+            cache = self._cache.row(index) if over else []
+            for request in over:
+                cut_off = request.sampled[-1] != self._end
+                sampled = Sampled(request.sampled, request.logprobs, cut_off, cache, int(self._cache.lengths_B[index]))
+                request.future.set_result(sampled)
+        left = [[request for request in row if not _is_over(request)] for row in self._active]
+        origin = [index for index, row in enumerate(left) if row]
+        self._keep([left[index] for index in origin], origin)
 
     def _give_up(self, error: BaseException) -> None:
-        for request in [*self._waiting, *self._active]:
+        for request in [*self._waiting, *(request for row in self._active for request in row)]:
             if not request.future.done():
                 request.future.set_exception(error)
         self._waiting, self._active, self._cache = [], [], None
+
+
+def _draw(logprobs_BV: Tensor, of: Tensor, requests: list[Request]) -> list[int]:
+    """One token for each request from the row it is of; its own random numbers make it independent of its neighbours."""
+    greedy = logprobs_BV.argmax(-1)[of].tolist()
+    if all(request.temperature == 0 for request in requests):
+        return greedy
+    cumulative = logprobs_BV.exp().cumsum(-1)[of]
+    total = cumulative[:, -1:]
+    uniform = torch.tensor([[request.draw.random()] for request in requests]) * total
+    below = torch.minimum(uniform, total.nextafter(torch.zeros_like(total)))  # rounded up to the total, it would hit no token
+    drawn = torch.searchsorted(cumulative, below, right=True)[:, 0].tolist()
+    return [greedy[i] if request.temperature == 0 else drawn[i] for i, request in enumerate(requests)]
+
+
+def _is_over(request: Request) -> bool:
+    return request.done or request.future.cancelled()

@@ -1,13 +1,14 @@
 """nano: a Qwen2.5-VL-architecture model of about 1.5 M parameters that can be trained in the arena on two CPU cores.
 
 Everything but the size is the family's own: ChatML, M-RoPE, the vision tower with its merger, the checkpoint layout. The
-tokenizer is a byte-level BPE trained on the texts it will meet, so that frequent words are one token, and a frequent number too:
-to copy the index of a frame is then one step, where digits one by one, as in Qwen, are three that must all be right.
+tokenizer is a byte-level BPE trained on the texts it will meet, so that frequent words are one token; so is every number below
+a thousand: to copy the index of a frame is then one step, where digits one by one, as in Qwen, are three that must all be right.
 """
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (torch, transformers and safetensors are only partly typed)
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
@@ -22,15 +23,17 @@ from deepsport.config import Config
 CONTROL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 VISION = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", "<|video_pad|>")
 TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<answer>", "</answer>")
-_PIECES = r"\p{N}{1,3}| ?\p{L}+|[^\s\p{L}\p{N}]+|\s+"
-"""Up to three digits; a word with the space before it; runs of punctuation; white space."""
+_PIECES = r"\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N}))| ?\p{L}+|[^\s\p{L}\p{N}]+|\s+"
+"""Digits in threes from the right; a word with the space before it; runs of punctuation; white space."""
+NUMBERS = tuple(map(str, range(1000))) + tuple(f"{number:03d}" for number in range(100))
+"""Single tokens: all that stands before or behind a thousands' place."""
 
 
 class NanoConfig(Config):
     """The size of a nano."""
 
-    vocab_size: int = 1280
-    """Upper bound: the tokenizer may need fewer."""
+    vocab_size: int = 2048
+    """Upper bound: the tokenizer may need fewer. Numbers take 1,090."""
     hidden_size: int = 128
     n_layers: int = 4
     n_heads: int = 4
@@ -67,6 +70,7 @@ def make_nano(folder: Path, texts: Iterable[str], config: NanoConfig, *, phrases
 def train_tokenizer(texts: Iterable[str], vocab_size: int, phrases: Iterable[str]) -> Tokenizer:
     """A byte-level BPE with the family's control tokens; the grammar's tags and the phrases are single tokens."""
     fixed = [*TAGS, *phrases]
+    numerals = [number for number in NUMBERS if len(number) > 1]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -77,14 +81,24 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, phrases: Iterable[str
     tokenizer.decoder = decoders.ByteLevel()
     special = [AddedToken(token, special=True, normalized=False) for token in CONTROL + VISION]
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size - len(fixed),
+        vocab_size=vocab_size - len(fixed) - len(numerals),
         special_tokens=special,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator((re.sub(r"\d+", "0", text) for text in texts), trainer)
+    tokenizer = _with_words(tokenizer, numerals)
     tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in fixed])
     return tokenizer
+
+
+def _with_words(tokenizer: Tokenizer, words: Iterable[str]) -> Tokenizer:
+    """The tokenizer with more whole words, which are taken before any merge."""
+    written = json.loads(tokenizer.to_str())
+    vocab: dict[str, int] = written["model"]["vocab"]
+    vocab |= {word: place for place, word in enumerate(words, start=len(vocab))}
+    written["model"]["ignore_merges"] = True
+    return Tokenizer.from_str(json.dumps(written))
 
 
 def _begin_as_identity(model: nn.Module) -> None:

@@ -9,7 +9,7 @@ what training reads. A frame's embedding is computed once per set of weights and
 import asyncio
 import random
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -32,7 +32,7 @@ class FrameFeatures:
         self._max_frames = max_frames
         self._kept: OrderedDict[tuple[str, int], Tensor] = OrderedDict()
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(self, images: Sequence[Image]) -> list[Tensor]:
         """The embeddings of images, computing those not known yet in one pass. Raises PolicyError on an impossible size."""
         wanted = {(image.frame.video, image.frame.index): image for image in images}
@@ -46,6 +46,10 @@ class FrameFeatures:
         while len(self._kept) > max(self._max_frames, len(wanted)):
             self._kept.popitem(last=False)
         return found
+
+    def known(self, keys: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Tensor]:
+        """What is there already, by video and index."""
+        return {key: self._kept[key] for key in keys if key in self._kept}
 
     def forget(self) -> None:
         """Drops everything: the vision tower's weights have changed, or videos have."""
