@@ -3,9 +3,10 @@
     R = g_fmt * (R_acc + R_tool) + P_format        (+ w * R_iou, off by default)
 
 The format gate is hard: an ill-formed turn, a repeated interval or a missing answer earns only the penalty. The tool gate pays
-for a call that brought frames, and the accuracy gate pays more when the answer was right than when the call merely explored. Each gate can be
-left open, to measure what it is good for. R_iou is the second reward of the VideoLLM-RL kind: how well a window met the event. Faults of the policy's
-server or of the video are nobody's answer: accuracy is None, the total 0, and callers leave them out of groups and means.
+for a call that brought frames; the accuracy gate pays more when the answer was right than when the call merely explored. Each can
+be left open, to measure what it is good for. R_iou is the second reward of the VideoLLM-RL kind: how well a window met the event.
+Faults of the policy's server or of the video are nobody's answer: accuracy is None, the total 0, and callers leave them out of
+groups and means.
 """
 
 from deepsport.config import Config
