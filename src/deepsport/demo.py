@@ -292,11 +292,5 @@ def _texts(train: ArenaSet) -> list[str]:
     captions = [f"frame {i}: {describe(truth, i)}." for truth in train.truths.values() for i in range(0, truth.n_frames, 4)]
     prompts = [f"Video: {q.sport}, 97 frames, 3.88 s.\nframe 12 (0.48s):\nQuestion: {q.text}" for q in train.questions]
     calls = ["[40,52]}", "tool: choose_frames", "tool: none", ASK, " event not seen."]
-    answers = [
-        f"{opening}{option}"
-        for q in train.questions
-        if isinstance(q.gold, Choice)
-        for option in q.gold.options
-        for opening in ("", " ")
-    ]
+    answers = [f" {option}" for q in train.questions if isinstance(q.gold, Choice) for option in q.gold.options]
     return captions + prompts + answers + calls * 50 + ["system\n", "user\n", "assistant\n"] * 50

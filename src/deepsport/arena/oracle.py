@@ -88,7 +88,7 @@ class OracleSession:
 
     def _act(self, question: Question, news: bool) -> str:
         seen = _read(topic_of(question), self._latest)
-        return write_answer(seen.thought, seen.answer) if seen else self._zoom_or_guess(question, news)
+        return _say(seen) if seen else self._zoom_or_guess(question, news)
 
     def _zoom_or_guess(self, question: Question, news: bool) -> str:
         chance = random.Random(f"{question.id}/{self._seed}")
@@ -97,14 +97,19 @@ class OracleSession:
         before, after = _change([self._seen[index] for index in sorted(self._seen)])
         if self._may_look and not in_haste and news and after.index - before.index > 1:
             return write_call(_walk(self._latest, after, say_score(after)), before.index, after.index)
-        return write_answer("event not seen.", guess)
+        return _say(Answer("event not seen.", guess))
 
 
 def answer_at_sight(question: Question, truth: ClipTruth, indices: Sequence[int]) -> str | None:
     """What the oracle replies to these frames alone; None if they do not show the right answer."""
     seen = _read(topic_of(question), [look(truth, index) for index in indices])
     right = seen and question.gold and accuracy(question.gold, seen.answer) == 1
-    return write_answer(seen.thought, seen.answer) if seen and right else None
+    return _say(seen) if seen and right else None
+
+
+def _say(seen: Answer) -> str:
+    """With a blank before the answer, as words have it everywhere else: to a small model "header" and " header" are two words."""
+    return write_answer(seen.thought, f" {seen.answer}")
 
 
 def _guess(question: Question, chance: random.Random) -> str:

@@ -13,6 +13,7 @@ from deepsport.cli.ask import ask
 from deepsport.cli.bench import bench
 from deepsport.cli.demo import demo
 from deepsport.cli.doctor import doctor
+from deepsport.cli.evidence import ablate, stress
 from deepsport.cli.train import rl, sft
 
 app = typer.Typer(
@@ -45,5 +46,7 @@ app.command()(demo)
 app.command()(sft)
 app.command()(rl)
 app.command()(bench)
+app.command()(ablate)
+app.command()(stress)
 app.command()(doctor)
 app.add_typer(arena.app, name="arena")

@@ -140,6 +140,10 @@ class Engine:
         self._cache: _BatchCache | None = None
         self._task: asyncio.Task[None] | None = None
 
+    def without_end(self) -> "Engine":
+        """An engine that does not stop at the end token, for measurements in which every reply has the same length."""
+        return Engine(self._backbone, -1, self._max_batch)
+
     async def sample(self, request: Request) -> Sampled:
         """Decodes one reply together with whatever else is asked for."""
         self._waiting.append(request)

@@ -1,0 +1,173 @@
+"""The temporal grounding stress test: does a policy find an event, however short it is and however long the clip?
+
+Event duration x clip length x sport, on clips rendered for the purpose. From 512 frames on, one look at a gap of the first eight
+frames does not show every frame: the policy has to zoom on, up to three times in a row. Whoever knows the clip could always find
+the event: the board changes once.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from statistics import fmean
+
+from pydantic import Field
+
+from deepsport.agent.prompt import PromptStyle
+from deepsport.agent.rollout import Limits
+from deepsport.arena.generate import make_set
+from deepsport.arena.questions import Topic, topic_of
+from deepsport.arena.script import Dials
+from deepsport.bench.diagnose import event_seen, window_met
+from deepsport.bench.evaluate import evaluate
+from deepsport.bench.stats import Interval, mean_interval
+from deepsport.config import Config
+from deepsport.policy.base import Policy, Sampling
+from deepsport.progress import track
+from deepsport.records import Episode, Question, Record
+from deepsport.reward.gated import answer_accuracy
+from deepsport.run import Run
+from deepsport.video.source import FrameSource
+
+GAPS = 7
+"""Between the eight frames shown first."""
+
+
+class StressConfig(Config):
+    """The grid, and how a cell is measured."""
+
+    system: str = "nano"
+    """Name of the policy."""
+    durations: tuple[int, ...] = (2, 3, 4, 6, 8, 12)
+    """Frames of an event, 25 a second."""
+    lengths: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)
+    """Frames of a clip."""
+    clips_per_cell: int = Field(default=24, ge=1)
+    """The sports take turns."""
+    max_turns: int = 6
+    max_reply_tokens: int = 128
+    seed: int = 0
+
+
+class Cell(Record):
+    """What a policy did at one duration and length."""
+
+    duration: int
+    length: int
+    n_questions: int
+    hit: float
+    """Share of the questions in which a window met the event."""
+    hit_ci95: Interval | None
+    seen: float
+    """Share in which a frame of the event was shown."""
+    accuracy: float
+    accuracy_ci95: Interval | None
+    calls: float
+    """Per question."""
+    zooms: float
+    """Share in which a call lay within the window of the call before it."""
+
+
+class Stress(Record):
+    """The whole grid."""
+
+    system: str
+    cells: tuple[Cell, ...]
+    by_sport: dict[str, float]
+    """Share of hits over all cells."""
+    by_calls: dict[str, float]
+    """Share of the questions, by number of calls."""
+
+
+def run_stress(folder: Path, config: StressConfig, policy: Policy, style: PromptStyle) -> Stress:
+    """Renders what is missing, asks what is not on record, and writes `stress.json`."""
+    with Run.open(folder, config) as run, FrameSource(max_open=64) as source:
+        cells = [(d, n) for d in config.durations for n in config.lengths if fits(d, n)]
+        episodes = {cell: _ask(run, config, cell, policy, style, source) for cell in cells}
+        whole = [episode for made in episodes.values() for episode in made]
+        stress = Stress(
+            system=config.system,
+            cells=tuple(_cell(*cell, made, config.seed) for cell, made in episodes.items()),
+            by_sport={sport: _hit_rate(e for e in whole if e.question.sport == sport) for sport in _sports(whole)},
+            by_calls={str(n): fmean(len(e.calls) == n for e in whole) for n in range(config.max_turns)},
+        )
+        run.write("stress.json", stress.model_dump_json(indent=1) + "\n")
+    return stress
+
+
+def fits(duration: int, length: int) -> bool:
+    """Whether an event fits between two of the first eight frames."""
+    return (length - 1) // GAPS >= duration + 3
+
+
+def _ask(
+    run: Run, config: StressConfig, cell: tuple[int, int], policy: Policy, style: PromptStyle, source: FrameSource
+) -> list[Episode]:
+    """Who did it, and how: two questions on every clip of a cell."""
+    name = f"{cell[0]}-in-{cell[1]}"
+    questions = _questions(run.path(f"arena/{name}"), config, cell)
+    with run.stage(name), track(name.replace("-", " "), total=len(questions), unit="questions") as tick:
+        return asyncio.run(
+            evaluate(
+                questions,
+                policy,
+                source,
+                run,
+                f"episodes/{name}.jsonl",
+                limits=Limits(style=style, max_turns=config.max_turns),
+                sampling=Sampling(max_tokens=config.max_reply_tokens),
+                seed=config.seed,
+                on_episode=lambda _: tick(),
+            )
+        )
+
+
+def _questions(folder: Path, config: StressConfig, cell: tuple[int, int]) -> list[Question]:
+    duration, length = cell
+    dials = Dials(shortest=length, longest=length, event_shortest=duration, event_longest=duration)
+    made = make_set(folder, n_clips=config.clips_per_cell, seed=config.seed + 7_000_003, dials=dials, workers=2)
+    asked = [question for question in made if topic_of(question) in (Topic.KIND, Topic.ACTOR)]
+    return [question.model_copy(update={"video": str(folder / question.video)}) for question in asked]
+
+
+def _cell(duration: int, length: int, episodes: Sequence[Episode], seed: int) -> Cell:
+    videos = [episode.question.video for episode in episodes]
+    hits = [float(window_met(episode)) for episode in episodes]
+    rights = [answer_accuracy(episode) or 0.0 for episode in episodes]
+    return Cell(
+        duration=duration,
+        length=length,
+        n_questions=len(episodes),
+        hit=fmean(hits),
+        hit_ci95=mean_interval(hits, videos, seed=seed),
+        seen=fmean(event_seen(episode) for episode in episodes),
+        accuracy=fmean(rights),
+        accuracy_ci95=mean_interval(rights, videos, seed=seed),
+        calls=fmean(len(episode.calls) for episode in episodes),
+        zooms=fmean(zoomed_on(episode) for episode in episodes),
+    )
+
+
+def zoomed_on(episode: Episode) -> bool:
+    """Whether a call lay strictly within the one before it."""
+    spans = [(call.start_index, call.end_index) for call in episode.calls if call.window]
+    return any(a <= c and d <= b and (a, b) != (c, d) for (a, b), (c, d) in pairwise(spans))
+
+
+def _hit_rate(episodes: Iterable[Episode]) -> float:
+    return fmean(window_met(episode) for episode in episodes)
+
+
+def _sports(episodes: Sequence[Episode]) -> list[str]:
+    return sorted({episode.question.sport for episode in episodes if episode.question.sport})
+
+
+def rows(stress: Stress, figure: str) -> list[list[str]]:
+    """A table of one figure in per cent, durations down and lengths across, the heading first."""
+    lengths = sorted({cell.length for cell in stress.cells})
+    found = {(cell.duration, cell.length): getattr(cell, figure) for cell in stress.cells}
+    table = [["event \\ clip", *(f"{length} frames" for length in lengths)]]
+    for duration in sorted({cell.duration for cell in stress.cells}):
+        values = [found.get((duration, length)) for length in lengths]
+        table.append([f"{duration} frames", *("-" if value is None else f"{100 * value:.0f}" for value in values)])
+    return table
