@@ -105,7 +105,7 @@ def _under_seed(folder: Path, demo_config: DemoConfig, seed: int, variants: Sequ
     with Run.open(folder, config) as run, FrameSource(max_open=64) as source:
         demo = Demo(run, config, source)
         train, practice, heldout = demo.train_set(), demo.practice_set(), demo.heldout_set()
-        demo.imitate("sft", config.sft, demo.teach_to_see(train), lambda: demo.teach(train, demo.begin(train)))
+        demo.imitate("sft", config.sft, demo.teach_to_see(train), lambda: demo.lessons(train, demo.begin(train)))
         episodes = {variant.name: _episodes(demo, variant, train, practice, heldout) for variant in variants}
         return [_outcome(run, variant, seed, episodes) for variant in variants]
 
@@ -130,7 +130,7 @@ def _beginning(demo: Demo, variant: Variant, train: ArenaSet) -> LocalPolicy:
         case "untrained":
             policy = demo.begin(train)
             settings = demo.config.sft.model_copy(update={"train_vision": True})
-            return demo.imitate("sft_unseeing", settings, policy, lambda: demo.teach(train, policy))
+            return demo.imitate("sft_unseeing", settings, policy, lambda: demo.lessons(train, policy))
 
 
 def _outcome(run: Run, variant: Variant, seed: int, episodes: Mapping[str, Sequence[Episode]]) -> Outcome:

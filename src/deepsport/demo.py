@@ -76,12 +76,12 @@ class DemoConfig(Config):
     study_scripts: int = 2000
     """Scripts whose questions are studied as text; nothing of them is rendered."""
     study: SFTConfig = SFTConfig(steps=150, batch_size=64, train_vision=False, optimiser=NANO_OPTIMISER)
-    """Answer questions about frames that are described in words: the rules, and which word answers which question."""
+    """Answer questions when all that can be seen has been said: the rules, and which word answers which question."""
     perception: SFTConfig = SFTConfig(steps=200, batch_size=64, optimiser=NANO_OPTIMISER)
     """Name what a single frame shows."""
     reading: SFTConfig = SFTConfig(steps=90, batch_size=12, train_vision=False, optimiser=OptimiserConfig(lr=1e-3, muon_lr=0.01))
     """Name what each of several frames shows, in turn, and answer about an event among them; with fewer frames, more samples."""
-    sft: SFTConfig = SFTConfig(steps=200, batch_size=16, train_vision=False, optimiser=NANO_OPTIMISER)
+    sft: SFTConfig = SFTConfig(steps=200, batch_size=32, train_vision=False, optimiser=NANO_OPTIMISER)
     """Say what the teacher said in whole episodes."""
     rl: GRPOConfig = GRPOConfig(
         steps=24,
@@ -110,7 +110,7 @@ def run_demo(folder: Path, config: DemoConfig, *, fresh: bool = False) -> Report
         demo = Demo(run, config, source)
         train, practice, heldout = demo.train_set(), demo.practice_set(), demo.heldout_set()
         policy = demo.teach_to_see(train)
-        policy = demo.imitate("sft", config.sft, policy, lambda: demo.teach(train, policy))
+        policy = demo.imitate("sft", config.sft, policy, lambda: demo.lessons(train, policy))
         systems = {
             "no_tool": demo.measure("no_tool", heldout, policy, with_tool=False),
             "sft": demo.measure("sft", heldout, policy),
@@ -182,11 +182,16 @@ class Demo:
                 save_policy(policy, self._origin, self._origin)
         return load_policy(str(self._origin))
 
+    def lessons(self, train: ArenaSet, policy: LocalPolicy) -> list[Episode]:
+        """What SFT learns from: the teacher's episodes and, lest the rules be forgotten, as many studies."""
+        taught, studied = self.teach(train, policy), self.studies(policy)
+        return taught + random.Random(self.config.seed).sample(studied, min(len(taught), len(studied)))
+
     def teach(self, train: ArenaSet, policy: LocalPolicy) -> list[Episode]:
         """The oracle answers as many training questions through the agent loop as SFT has room for, of which the right answers
         are kept; and some of them without the tool, where it can only guess."""
         teacher = Recorded(Oracle(train.truths, train.questions, haste=self.config.haste), policy.chat)
-        drawn, room = random.Random(self.config.seed), self.config.sft.steps * self.config.sft.batch_size
+        drawn, room = random.Random(self.config.seed), self.config.sft.steps * self.config.sft.batch_size // 2
         asked = drawn.sample(train.questions, min(room, len(train.questions)))
         without = drawn.sample(asked, int(self.config.no_tool_share * len(asked)))
         with self.run.stage("teach"):
@@ -195,16 +200,15 @@ class Demo:
         return [episode for episode in answered if answer_accuracy(episode) == 1] + guessed
 
     def studies(self, policy: LocalPolicy) -> list[Episode]:
-        """Questions about scripts that were never rendered: a frame of the event in words, what is asked, the answer."""
+        """Questions about scripts that were never rendered: what is asked, what one who looked would have seen, the answer."""
         rng, per_sport = random.Random(self.config.seed), self.config.study_scripts // len(TRAINED)
         read: list[Look] = []
         for sport in TRAINED:
             for number in range(per_sport):
                 truth = write_script(SPORTS[sport], self.config.seed + STUDY_SEED, number, self.config.dials)
                 index = rng.randint(truth.event.first_index, truth.event.last_index)
-                shown = f"frame {index}: {describe(truth, index)}."
                 read += [
-                    Look(question.video, (), f"{shown}\nQuestion: {question.text}", reply)
+                    Look(question.video, (), f"Question: {question.text}", reply, thought_given=True)
                     for question in ask(truth, number)
                     if (reply := answer_at_sight(question, truth, [index]))
                 ]

@@ -8,13 +8,17 @@ import pytest
 from deepsport.config import load
 from deepsport.demo import DemoConfig, run_demo
 from deepsport.errors import RunError
-from deepsport.records import Episode, StopReason
+from deepsport.records import Dimension, Episode, StopReason
+from deepsport.reward.gated import answer_accuracy
 
 TINY = [
     "train_clips=4",
     "heldout_clips=4",
     "practice_clips=4",
     "looks_per_clip=2",
+    "study_scripts=12",
+    "study.steps=2",
+    "study.batch_size=4",
     "perception.steps=2",
     "perception.batch_size=4",
     "reading.steps=2",
@@ -52,8 +56,8 @@ def test_the_teacher_answers_everything_with_a_token_record(finished: Path) -> N
     episodes = [Episode.model_validate_json(line) for line in lines]
     assert all(episode.stop is StopReason.ANSWERED and episode.tokens for episode in episodes)
     careful = [episode for episode in episodes if episode.calls or episode.question.easy]
-    assert all(episode.question.gold and episode.answer == episode.question.gold.answer for episode in careful)
-    assert all(episode.question.id.endswith("ruling") for episode in episodes if episode not in careful)
+    assert all(answer_accuracy(episode) == 1 for episode in careful)
+    assert all(episode.question.dimension is Dimension.RULES for episode in episodes if episode not in careful)
 
 
 def test_the_heldout_clips_share_no_file_with_the_training_clips(finished: Path) -> None:

@@ -167,3 +167,38 @@ def test_the_largest_random_number_still_draws_a_possible_token(policy):
 
     assert asyncio.run(sample()) > -100
     handle.remove()
+
+
+def rows_decoded(policy: LocalPolicy, samplings: Sequence[Sampling]) -> tuple[list[int], list[TokenRecord]]:
+    """Rows of every pass through the model while equal questions are answered under the given samplings."""
+    n_rows: list[int] = []
+    whole = policy.backbone.hidden
+
+    def counted(ids: torch.Tensor, *rest: object) -> torch.Tensor:
+        n_rows.append(len(ids))
+        return whole(ids, *rest)  # pyright: ignore[reportArgumentType]
+
+    async def ask() -> list[tuple[list[Reply], TokenRecord]]:
+        return await asyncio.gather(*(converse(policy, SHOWN[1], SECOND[0], sampling) for sampling in samplings))
+
+    policy.backbone.hidden = counted
+    try:
+        return n_rows, [record for _, record in asyncio.run(ask())]
+    finally:
+        del policy.backbone.hidden
+
+
+def test_a_group_that_draws_alike_is_one_row_over_both_turns(policy):
+    n_rows, records = rows_decoded(policy, [Sampling(temperature=1.0, max_tokens=6, seed=3)] * 8)
+    assert set(n_rows) == {1}
+    assert len({record.ids for record in records}) == 1
+
+
+def test_members_of_a_group_part_where_their_draws_do_and_say_what_each_says_alone(policy):
+    samplings = [Sampling(temperature=1.0, max_tokens=6, seed=seed) for seed in range(8)]
+    n_rows, records = rows_decoded(policy, samplings)
+    assert n_rows[0] == 1
+    assert n_rows[1] == len({next(t for t, own in zip(r.ids, r.sampled, strict=True) if own) for r in records})
+    alone = [asyncio.run(converse(policy, SHOWN[1], SECOND[0], sampling))[1] for sampling in samplings]
+    for record, expected in zip(records, alone, strict=True):
+        require_alike(record, expected)

@@ -137,3 +137,33 @@ def test_iou_is_symmetric_bounded_and_one_only_for_equal_windows(a: Window, b: W
     assert window_iou(a, a) == 1.0
     if a.end_s < b.start_s or b.end_s < a.start_s:
         assert iou == 0.0
+
+
+def test_with_the_format_gate_open_ill_form_costs_only_what_was_not_answered():
+    lenient = GatedReward(format_gate=False)
+    malformed = lenient.score(episode(None, LOOK, stop=StopReason.FORMAT_ERROR))
+    assert (malformed.total, malformed.format_penalty, malformed.well_formed) == (0.03, 0.0, False)
+    assert lenient.score(episode("volley", LOOK)) == GatedReward().score(episode("volley", LOOK))
+
+
+def test_with_the_tool_gate_open_a_right_answer_earns_the_share_without_a_look():
+    generous = GatedReward(tool_gate=False)
+    assert generous.score(episode("volley")).total == generous.score(episode("volley", LOOK)).total == 1.5
+    assert generous.score(episode("header")).total == 0.0
+
+
+def test_with_the_accuracy_gate_open_every_look_earns_the_whole_share():
+    blind = GatedReward(accuracy_gate=False)
+    assert blind.score(episode("header", LOOK)).total == 0.5
+    assert blind.score(episode("volley", LOOK)).total == 1.5
+    assert blind.score(episode("header")).total == 0.0
+
+
+def test_the_temporal_reward_is_paid_by_the_overlap_and_only_if_asked_for():
+    event = Window(start_s=1.52, end_s=1.60)
+    looked = episode("volley", LOOK, window=event)
+    assert GatedReward().score(looked).temporal == 0.0
+    paid = GatedReward(temporal_weight=0.3).score(looked)
+    assert paid.temporal == pytest.approx(0.3 * 0.5)
+    assert paid.total == pytest.approx(1.5 + paid.temporal)
+    assert GatedReward(temporal_weight=0.3).score(episode("volley", LOOK)).temporal == 0.0

@@ -39,17 +39,21 @@ class Dials(Record):
     difficulty: Difficulty = Difficulty.NORMAL
     sparse_frames: int = Field(default=8, ge=2)
     """Size of the uniform sample between whose frames the event hides."""
+    hidden: bool = True
+    """Whether it hides at all; else it lies anywhere, and a sparse frame may show it."""
 
     @model_validator(mode="after")
     def _event_fits(self) -> "Dials":
         if self.shortest > self.longest or self.event_shortest > self.event_longest:
             raise ValueError("a shortest length is longer than its longest")
         narrowest = (self.shortest - 1) // (self.sparse_frames - 1)
-        if narrowest < self.event_longest + 3:
+        if self.hidden and narrowest < self.event_longest + 3:
             raise ValueError(
                 f"an event of {self.event_longest} frames does not fit between the sparse frames of a clip of {self.shortest}: "
                 f"they are {narrowest} apart, and it needs {self.event_longest + 3}"
             )
+        if self.event_longest > self.shortest - 3:
+            raise ValueError(f"an event of {self.event_longest} frames does not fit into a clip of {self.shortest}")
         return self
 
 
@@ -88,7 +92,8 @@ def deal(key: str, values: Sequence[T], number: int) -> T:
 
 def _place(sparse: Sequence[int], gap: int, rng: random.Random, dials: Dials) -> tuple[int, int]:
     length = rng.randint(dials.event_shortest, dials.event_longest)
-    first = rng.randint(sparse[gap] + 2, sparse[gap + 1] - 1 - length)
+    earliest, latest = (sparse[gap] + 2, sparse[gap + 1] - 1) if dials.hidden else (1, sparse[-1])
+    first = rng.randint(earliest, latest - length)
     return first, first + length - 1
 
 

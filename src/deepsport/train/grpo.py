@@ -158,7 +158,7 @@ class Learner:
                     losses_S = losses_S + config.kl_coefficient * kl_penalty(logprobs_S, reference_S)
                 share = (losses_S * weights_S).sum() * portion.counts
                 require_finite(share, step, [episodes[row].id for row in portion.members.tolist()])
-                trainee.backward(share)
+                trainee.backward(share, portion)
                 inert_S = is_clipped((logprobs_S - old_logprobs[place]).detach(), advantages_S, **settings)
                 sums["loss"] += share.item()
                 sums["clipped"] += float((weights_S * inert_S).sum()) * portion.counts

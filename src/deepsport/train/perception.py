@@ -26,6 +26,8 @@ class Look:
     indices: tuple[int, ...]
     ask: str
     reply: str
+    thought_given: bool = False
+    """Only what follows the thought is to be learnt."""
 
 
 def describe_frames(video: str, captions: Mapping[int, str]) -> Look:
@@ -50,7 +52,9 @@ def _episode(look: Look, source: FrameSource, chat: Chat, blank: Pixels | None) 
     frames = [Frame(video=look.video, index=index, time_s=time_s) for index, time_s in zip(look.indices, times_s, strict=True)]
     log = TokenLog()
     chat.add_messages(log, [Message("user", (*labelled(Image(frame, blank) for frame in frames if blank is not None), look.ask))])
-    ids = chat.encode_reply(look.reply)
+    thought, answer = _parted(look)
+    log.add(chat.encode_text(thought))
+    ids = chat.encode_reply(answer)
     log.add(ids, [0.0] * len(ids))
     name = f"{look.video}#{'-'.join(map(str, look.indices)) or look.ask}"
     return Episode(
@@ -64,3 +68,9 @@ def _episode(look: Look, source: FrameSource, chat: Chat, blank: Pixels | None) 
         stop=StopReason.ANSWERED,
         tokens=log.record(),
     )
+
+
+def _parted(look: Look) -> tuple[str, str]:
+    """What is given of the reply, and what is to be learnt."""
+    thought, end, answer = look.reply.partition("</think>")
+    return (thought + end, answer) if look.thought_given else ("", look.reply)

@@ -69,7 +69,7 @@ def _imitate(trainee: Trainee, batch: Sequence[Episode], step: int) -> dict[str,
     for portion in trainee.portions(records):
         share = -trainee.logprobs(portion).sum() / n_spoken * portion.counts
         require_finite(share, step, [batch[index].id for index in portion.members.tolist()])
-        trainee.backward(share)
+        trainee.backward(share, portion)
         sums["loss"] += share.item()
         sums["tokens_unique"] += portion.part.tree.n_tokens * portion.counts
     return trainee.world.total(sums) | {"tokens": float(sum(len(record.ids) for record in records))}

@@ -6,7 +6,8 @@ up to date after every step.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (torch, transformers and peft are only partly typed)
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from deepsport.config import Config
-from deepsport.errors import BadConfig
+from deepsport.errors import BadConfig, TrainingError
 from deepsport.policy.local.adapter import add_adapter, has_adapter, train_only_adapter
 from deepsport.policy.local.backbone import Backbone
 from deepsport.policy.local.policy import LocalPolicy
@@ -146,11 +147,13 @@ class Trainee:
 
     def logprobs(self, portion: Portion, temperature: float = 1.0) -> Tensor:
         """[S] of a portion's sampled tokens."""
-        return self._forward(portion.part, temperature)
+        with _advice(portion, self.config):
+            return self._forward(portion.part, temperature)
 
-    def backward(self, share: Tensor) -> None:
-        """Adds the gradients of a share of the whole batch's mean loss to those of the others."""
-        (share * self._n_averaged).backward()
+    def backward(self, share: Tensor, portion: Portion) -> None:
+        """Adds the gradients of a portion's share of the whole batch's mean loss to those of the others."""
+        with _advice(portion, self.config):
+            (share * self._n_averaged).backward()
 
     def weights(self) -> list[Tensor]:
         """A copy of what is trained."""
@@ -193,3 +196,18 @@ def _freeze(backbone: Backbone, config: TraineeConfig) -> None:
     backbone.model.requires_grad_(True)
     backbone.vision.requires_grad_(config.train_vision)
     backbone.embeddings.requires_grad_(config.train_embeddings)
+
+
+@contextmanager
+def _advice(portion: Portion, config: TraineeConfig) -> Generator[None]:
+    """Says what to do when memory runs out. Raises TrainingError then."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "alloc" not in str(error):
+            raise
+        more = "" if config.gradient_checkpointing else " or turn gradient_checkpointing on"
+        raise TrainingError(
+            f"out of memory on {portion.part.tree.n_tokens} tokens in one forward pass. "
+            f"Lower tokens_per_forward (now {config.tokens_per_forward}){more}; --dry-run estimates what is needed."
+        ) from error

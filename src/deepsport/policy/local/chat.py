@@ -82,6 +82,10 @@ class Chat:
         log.add([self._start, *self._text("assistant\n")])
         return images
 
+    def encode_text(self, text: str) -> list[int]:
+        """The tokens of a piece of text."""
+        return self._text(text)
+
     def encode_reply(self, text: str) -> list[int]:
         """The tokens of a reply that somebody else wrote, closed by the end token."""
         return [*self._text(text), self.end]
