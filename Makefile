@@ -25,9 +25,9 @@ demo: install  ## renders clips, trains, measures; FRESH=1 starts over, otherwis
 figures: install  ## puts the figures of runs/demo/report.json into the README
 	$(BIN)/python docs/fill.py runs/demo/report.json README.md
 
-nano: install  ## ships the policy of runs/demo in the package
+nano: install  ## ships the policy of a run in the package; FROM=runs/nano
 	mkdir -p src/deepsport/policy/nano
-	cp runs/demo/policies/sft_rl/*.json runs/demo/policies/sft_rl/*.safetensors src/deepsport/policy/nano/
+	cp $(or $(FROM),runs/nano)/policies/sft_rl/*.json $(or $(FROM),runs/nano)/policies/sft_rl/*.safetensors src/deepsport/policy/nano/
 
 pictures: install  ## docs/arena.png
 	$(BIN)/python -c 'from deepsport.arena.gallery import poster; poster().quantize(256, 1, 3, dither=0).save("docs/arena.png", optimize=True)'

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from deepsport.ablate import AblationConfig
 from deepsport.cli.main import app
+from deepsport.config import load
+from deepsport.demo import DemoConfig
 from deepsport.policy.local.checkpoint import load_policy
 from deepsport.records import Episode
 from deepsport.video.source import FrameSource
@@ -103,3 +106,10 @@ def test_the_estimate_of_tokens_bounds_what_an_episode_really_has(narrow, data, 
     episodes = [Episode.model_validate_json(line) for line in (data / "episodes.jsonl").read_text().splitlines()]
     longest = max(len(episode.tokens.ids) for episode in episodes if episode.tokens)
     assert longest <= at_most <= 8 * longest
+
+
+def test_the_recipes_of_nano_and_of_the_ablation_are_read_as_what_they_are() -> None:
+    nano = load(DemoConfig, RECIPES / "nano.toml")
+    assert (nano.haste, nano.long_clips, nano.rl.kl_coefficient) == (0.0, 480, DemoConfig().rl.kl_coefficient)
+    ablation = load(AblationConfig, RECIPES / "ablate.toml")
+    assert (len(ablation.seeds), ablation.demo.rl.steps, ablation.demo.sft) == (3, 16, DemoConfig().sft)

@@ -55,6 +55,7 @@ def test_parts_add_up_to_the_whole():
     report = measure(six_questions(), REWARD)
     assert {sport: (part.score, part.n) for sport, part in report.by_sport.items()} == {"soccer": (75, 4), "tennis": (0, 2)}
     assert {name: part.score for name, part in report.by_dimension.items()} == {"recognition": 25, "rules": 100}
+    assert sum(part.n for part in report.by_answer.values()) == 6
     assert {name: (part.score, part.n) for name, part in report.by_ease.items()} == {"easy": (100, 2), "needs_look": (25, 4)}
 
 

@@ -94,6 +94,7 @@ def tables(systems: Mapping[str, SystemReport]) -> list[tuple[str, list[Line]]]:
     kinds: list[tuple[str, Callable[[SystemReport], dict[str, Part]]]] = [
         ("By sport", lambda report: report.by_sport),
         ("By dimension", lambda report: report.by_dimension),
+        ("By kind of answer", lambda report: report.by_answer),
         ("With and without need to look", lambda report: report.by_ease),
     ]
     return [(title, lines) for title, parts in kinds if (lines := _parts([parts(report) for report in systems.values()]))]

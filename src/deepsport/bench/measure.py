@@ -13,7 +13,7 @@ from deepsport.bench.diagnose import event_seen, failure, window_met
 from deepsport.bench.report import PairedReport, Part, Report, RewardMeans, SystemReport
 from deepsport.bench.stats import Interval, difference_interval, mean_interval, sign_test
 from deepsport.errors import BadRecord
-from deepsport.records import Choice, Episode, Reward
+from deepsport.records import Choice, Episode, FreeText, Gold, Reward
 from deepsport.reward.gated import FAULTS, GatedReward
 
 Scored = tuple[Episode, Reward]
@@ -44,6 +44,7 @@ def measure(episodes: Sequence[Episode], reward: GatedReward, *, seed: int = 0) 
         frames_per_question=_mean([len(episode.frames_seen) for episode in sound]),
         by_sport=_parts(every, lambda episode: episode.question.sport, seed),
         by_dimension=_parts(every, lambda episode: episode.question.dimension, seed),
+        by_answer=_parts(every, lambda episode: episode.question.gold and episode.question.gold.kind, seed),
         by_ease=_parts(every, lambda episode: "easy" if episode.question.easy else "needs_look", seed),
         reward=_reward_means([made for _, made in every]),
     )
@@ -113,8 +114,19 @@ def _part(scored: Sequence[Scored], seed: int) -> Part:
 
 def _chance(scored: Sequence[Scored]) -> float | None:
     golds = [episode.question.gold for episode, made in scored if made.accuracy is not None]
-    guessed = _mean([1 / len(gold.options) if isinstance(gold, Choice) else 0.0 for gold in golds])
+    guessed = _mean([_guess(gold) for gold in golds])
     return None if guessed is None else 100 * guessed
+
+
+def _guess(gold: Gold | None) -> float:
+    """What a blind guess scores on average; 0 where there is nothing to choose from."""
+    match gold:
+        case Choice(options=options):
+            return 1 / len(options)
+        case FreeText(facts=facts) if facts:
+            return fmean(1 / len(fact.options) for fact in facts)
+        case _:
+            return 0.0
 
 
 def _parts(scored: Sequence[Scored], name: Callable[[Episode], str | None], seed: int) -> dict[str, Part]:

@@ -59,6 +59,8 @@ class SystemReport(Record):
     """Frames shown, the sparse ones included."""
     by_sport: dict[str, Part]
     by_dimension: dict[str, Part]
+    by_answer: dict[str, Part] = Field(default_factory=dict)
+    """By the kind of answer: "choice" and "number" are closed, "text" is free."""
     by_ease: dict[str, Part]
     """Under "easy" the questions for which the sparse frames are enough, under "needs_look" the others."""
     reward: RewardMeans | None
