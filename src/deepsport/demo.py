@@ -67,7 +67,7 @@ class DemoConfig(Config):
     long_dials: Dials = Dials(shortest=128, longest=2048, event_shortest=2, event_longest=8)
     practice_clips: int = 160
     """Clips that only RL asks about. On those of SFT it would reinforce what the policy remembers of them, not what it sees."""
-    heldout_clips: int = 120
+    heldout_clips: int = 96
     looks_per_clip: int = 8
     """Samples to describe from every training clip in the perception and reading stages, half of them around the event."""
     haste: float = 0.85
@@ -80,7 +80,7 @@ class DemoConfig(Config):
     """Scripts whose questions are studied as text; nothing of them is rendered."""
     study: SFTConfig = SFTConfig(steps=150, batch_size=64, train_vision=False, checkpoint_every=10, optimiser=FROM_SCRATCH)
     """Answer questions when all that can be seen has been said: the rules, and which word answers which question."""
-    perception: SFTConfig = SFTConfig(steps=200, batch_size=64, checkpoint_every=10, optimiser=FROM_SCRATCH)
+    perception: SFTConfig = SFTConfig(steps=180, batch_size=64, checkpoint_every=10, optimiser=FROM_SCRATCH)
     """Name what a single frame shows."""
     reading: SFTConfig = SFTConfig(steps=60, batch_size=12, train_vision=False, checkpoint_every=10, optimiser=ONWARD)
     """Name what each of several frames shows, in turn, and answer about an event among them; with fewer frames, more samples."""
@@ -197,10 +197,10 @@ class Demo:
         return taught + random.Random(self.config.seed).sample(studied, min(len(taught), len(studied)))
 
     def teach(self, train: ArenaSet, policy: LocalPolicy) -> list[Episode]:
-        """The oracle answers as many training questions through the agent loop as SFT has room for, of which the right answers
-        are kept; and some of them without the tool, where it can only guess."""
+        """The oracle answers a third as many training questions through the agent loop as SFT has places, of which the right
+        answers are kept; and some of them without the tool, where it can only guess."""
         teacher = Recorded(Oracle(train.truths, train.questions, haste=self.config.haste), policy.chat)
-        drawn, room = random.Random(self.config.seed), self.config.sft.steps * self.config.sft.batch_size // 2
+        drawn, room = random.Random(self.config.seed), self.config.sft.steps * self.config.sft.batch_size // 3
         asked = drawn.sample(train.questions, min(room, len(train.questions)))
         without = drawn.sample(asked, int(self.config.no_tool_share * len(asked)))
         with self.run.stage("teach"):
@@ -245,8 +245,9 @@ class Demo:
     ) -> LocalPolicy:
         """One stage of supervised fine-tuning."""
         if not self.run.done(stage):
+            learnt_from = episodes()
             with self.run.stage(stage):
-                fit(policy, episodes(), self.source, config, self.run, stage=stage, origin=self._origin, seed=self.config.seed)
+                fit(policy, learnt_from, self.source, config, self.run, stage=stage, origin=self._origin, seed=self.config.seed)
                 save_policy(policy, self.run.path(f"policies/{stage}"), self._origin)
         return load_policy(str(self.run.path(f"policies/{stage}")))
 
