@@ -70,7 +70,9 @@ def _show(rows: Sequence[Sequence[str]], path: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    grid = Table(*rows[0], box=None, header_style="bold")
+    grid = Table(box=None, header_style="bold")
+    for place, title in enumerate(rows[0]):
+        grid.add_column(title, no_wrap=place == 0)
     for row in rows[1:]:
         grid.add_row(*row)
     Console().print(grid)
