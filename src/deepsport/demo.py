@@ -175,10 +175,14 @@ class Demo:
         """A fresh nano that has learnt the rules from text, to name what one frame shows, then several in turn."""
         config, policy = self.config, self.begin(train)
         policy = self.imitate("study", config.study, policy, lambda: self.studies(policy))
-        policy = self.imitate("perception", config.perception, policy, lambda: self.looks(train, policy, each=1))
+        policy = self.imitate(
+            "perception", config.perception, policy, lambda: self.looks(train, policy, each=1, most=_places(config.perception))
+        )
         for each in READING:
             reading = config.reading.model_copy(update={"batch_size": config.reading.batch_size * READING[-1] // each})
-            policy = self.imitate(f"reading_{each}", reading, policy, functools.partial(self.looks, train, policy, each=each))
+            policy = self.imitate(
+                f"reading_{each}", reading, policy, functools.partial(self.looks, train, policy, each=each, most=_places(reading))
+            )
         return policy
 
     def begin(self, train: ArenaSet) -> LocalPolicy:
@@ -223,8 +227,9 @@ class Demo:
                 ]
         return look_episodes(read, self.source, policy.chat)
 
-    def looks(self, train: ArenaSet, policy: LocalPolicy, *, each: int) -> list[Episode]:
-        """Perception samples of `each` frames: some are to be described, some come with a question that they answer."""
+    def looks(self, train: ArenaSet, policy: LocalPolicy, *, each: int, most: int = 10**9) -> list[Episode]:
+        """Perception samples of `each` frames, at `most` so many: some are to be described, some come with a question that they
+        answer."""
         n, rng = self.config.looks_per_clip, random.Random(self.config.seed)
         described = [
             describe_frames(video, {index: describe(truth, index) for index in indices})
@@ -238,7 +243,7 @@ class Demo:
             for indices in glimpses(truth, 2 * n // 3, rng, each=each)
             if (reply := answer_at_sight(question, truth, indices))
         ]
-        return look_episodes(described + asked, self.source, policy.chat)
+        return look_episodes(rng.sample(described + asked, min(most, len(described + asked))), self.source, policy.chat)
 
     def imitate(
         self, stage: str, config: SFTConfig, policy: LocalPolicy, episodes: Callable[[], Sequence[Episode]]
@@ -299,6 +304,11 @@ class Demo:
     def _origin(self) -> Path:
         """The untrained checkpoint, whose tokenizer and settings every later one takes along."""
         return self.run.path("untrained")
+
+
+def _places(config: SFTConfig) -> int:
+    """Samples that a stage draws."""
+    return config.steps * config.batch_size
 
 
 def _texts(train: ArenaSet) -> list[str]:
