@@ -62,8 +62,8 @@ class DemoConfig(Config):
     dials: Dials = Dials()
     """Of all clips but the long ones."""
     train_clips: int = 960
-    long_clips: int = 0
-    """Further training clips, long ones, in which one look is not enough."""
+    long_share: float = 0.0
+    """Long clips, in which one look is not enough, to be learnt from for every other clip."""
     long_dials: Dials = Dials(shortest=128, longest=2048, event_shortest=2, event_longest=8)
     practice_clips: int = 160
     """Clips that only RL asks about. On those of SFT it would reinforce what the policy remembers of them, not what it sees."""
@@ -139,16 +139,19 @@ class Demo:
 
     def train_set(self) -> ArenaSet:
         """What perception, reading and SFT learn from."""
-        config = self.config
-        short = self.render("train", config.train_clips, config.seed, config.dials)
-        if not config.long_clips:
-            return short
-        long = self.render("train_long", config.long_clips, config.seed + LONG_SEED, config.long_dials)
-        return ArenaSet(short.questions + long.questions, short.truths | long.truths)
+        return self._mixed("train", self.config.train_clips, self.config.seed)
 
     def practice_set(self) -> ArenaSet:
         """What RL asks about."""
-        return self.render("practice", self.config.practice_clips, self.config.seed + PRACTICE_SEED, self.config.dials)
+        return self._mixed("practice", self.config.practice_clips, self.config.seed + PRACTICE_SEED)
+
+    def _mixed(self, name: str, n_clips: int, seed: int) -> ArenaSet:
+        """So many clips, and the share of long ones that goes with them."""
+        short, n_long = self.render(name, n_clips, seed, self.config.dials), round(self.config.long_share * n_clips)
+        if not n_long:
+            return short
+        long = self.render(f"{name}_long", n_long, seed + LONG_SEED, self.config.long_dials)
+        return ArenaSet(short.questions + long.questions, short.truths | long.truths)
 
     def heldout_set(self) -> ArenaSet:
         """What is measured."""
@@ -174,7 +177,7 @@ class Demo:
     def teach_to_see(self, train: ArenaSet) -> LocalPolicy:
         """A fresh nano that has learnt the rules from text, to name what one frame shows, then several in turn."""
         config, policy = self.config, self.begin(train)
-        policy = self.imitate("study", config.study, policy, lambda: self.studies(policy))
+        policy = self.imitate("study", config.study, policy, lambda: self.studies(policy, most=_places(config.study)))
         policy = self.imitate(
             "perception", config.perception, policy, lambda: self.looks(train, policy, each=1, most=_places(config.perception))
         )
@@ -197,14 +200,14 @@ class Demo:
 
     def lessons(self, train: ArenaSet, policy: LocalPolicy) -> list[Episode]:
         """What SFT learns from: the teacher's episodes and, lest the rules be forgotten, as many studies."""
-        taught, studied = self.teach(train, policy), self.studies(policy)
-        return taught + random.Random(self.config.seed).sample(studied, min(len(taught), len(studied)))
+        taught = self.teach(train, policy)
+        return taught + self.studies(policy, most=len(taught))
 
     def teach(self, train: ArenaSet, policy: LocalPolicy) -> list[Episode]:
-        """The oracle answers a third as many training questions through the agent loop as SFT has places, of which the right
+        """The oracle answers half as many training questions through the agent loop as SFT has places, of which the right
         answers are kept; and some of them without the tool, where it can only guess."""
         teacher = Recorded(Oracle(train.truths, train.questions, haste=self.config.haste), policy.chat)
-        drawn, room = random.Random(self.config.seed), self.config.sft.steps * self.config.sft.batch_size // 3
+        drawn, room = random.Random(self.config.seed), _places(self.config.sft) // 2
         asked = drawn.sample(train.questions, min(room, len(train.questions)))
         without = drawn.sample(asked, int(self.config.no_tool_share * len(asked)))
         with self.run.stage("teach"):
@@ -212,8 +215,9 @@ class Demo:
             guessed = self._ask("teacher_no_tool", without, teacher, with_tool=False)
         return [episode for episode in answered if answer_accuracy(episode) == 1] + guessed
 
-    def studies(self, policy: LocalPolicy) -> list[Episode]:
-        """Questions about scripts that were never rendered: what is asked, what one who looked would have seen, the answer."""
+    def studies(self, policy: LocalPolicy, *, most: int) -> list[Episode]:
+        """Questions about scripts that were never rendered, at `most` so many: what is asked, what one who looked would have
+        seen, the answer."""
         rng, per_sport = random.Random(self.config.seed), self.config.study_scripts // len(TRAINED)
         read: list[Look] = []
         for sport in TRAINED:
@@ -225,9 +229,9 @@ class Demo:
                     for question in ask(truth, number)
                     if (reply := answer_at_sight(question, truth, [index]))
                 ]
-        return look_episodes(read, self.source, policy.chat)
+        return look_episodes(rng.sample(read, min(most, len(read))), self.source, policy.chat)
 
-    def looks(self, train: ArenaSet, policy: LocalPolicy, *, each: int, most: int = 10**9) -> list[Episode]:
+    def looks(self, train: ArenaSet, policy: LocalPolicy, *, each: int, most: int) -> list[Episode]:
         """Perception samples of `each` frames, at `most` so many: some are to be described, some come with a question that they
         answer."""
         n, rng = self.config.looks_per_clip, random.Random(self.config.seed)

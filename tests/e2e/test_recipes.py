@@ -110,6 +110,6 @@ def test_the_estimate_of_tokens_bounds_what_an_episode_really_has(narrow, data, 
 
 def test_the_recipes_of_nano_and_of_the_ablation_are_read_as_what_they_are() -> None:
     nano = load(DemoConfig, RECIPES / "nano.toml")
-    assert (nano.haste, nano.long_clips, nano.rl.kl_coefficient) == (0.0, 480, DemoConfig().rl.kl_coefficient)
+    assert (nano.haste, nano.long_share, nano.rl.kl_coefficient) == (0.0, 0.3, DemoConfig().rl.kl_coefficient)
     ablation = load(AblationConfig, RECIPES / "ablate.toml")
     assert (len(ablation.seeds), ablation.demo.rl.steps, ablation.demo.sft) == (3, 16, DemoConfig().sft)
