@@ -27,8 +27,10 @@ from deepsport.agent.grammar import write_answer, write_call
 from deepsport.agent.prompt import PromptStyle
 from deepsport.agent.rollout import Limits
 from deepsport.arena.generate import make_set
+from deepsport.bench.tasks import load_questions
 from deepsport.policy.base import Message, Reply, Sampling, Session
 from deepsport.policy.local.checkpoint import load_policy, origin_of
+from deepsport.policy.local.engine import Engine
 from deepsport.policy.local.policy import LocalPolicy
 from deepsport.records import Episode, Question, Reward, TokenRecord
 from deepsport.train.grpo import GRPOConfig, Learner, rollouts
@@ -51,7 +53,7 @@ class Forced:
         self.name = policy.name
         self._policy = policy
         self._windows = windows
-        policy.engine = policy.engine.without_end()
+        policy.engine = Engine(policy.backbone, end=-1)  # no token ends a reply
 
     def session(self, sampling: Sampling) -> "ForcedSession":
         return ForcedSession(self._policy.session(sampling), self._windows)
@@ -238,8 +240,8 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        asked = [q for q in make_set(folder, n_clips=N_QUESTIONS, seed=0) if q.id.endswith("-kind")]
-        questions = [q.model_copy(update={"video": str(folder / q.video)}) for q in asked]
+        make_set(folder, n_clips=N_QUESTIONS, seed=0)
+        questions = [q for q in load_questions(folder / "questions.jsonl") if q.id.endswith("-kind")]
         windows: dict[str, tuple[int, int]] = {}
         with FrameSource() as source:
             for question in questions:

@@ -225,6 +225,19 @@ def raise_logits(policy: LocalPolicy, ids: Sequence[int], by: float) -> Removabl
     return policy.backbone.model.get_submodule("lm_head").register_forward_hook(add)
 
 
+def interrupt_after(policy: LocalPolicy, n_forwards: int) -> RemovableHandle:
+    """Lets a policy run so many times, then raises KeyboardInterrupt, as Ctrl-C does."""
+    left = n_forwards
+
+    def count(_module: object, _inputs: object) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+
+    return policy.backbone.model.get_submodule("lm_head").register_forward_pre_hook(count)
+
+
 def spoken(policy: LocalPolicy, source: FrameSource, asked: Question, texts: Sequence[str], name: str) -> Episode:
     """An episode in which the policy says given words, with the log-probabilities that it gives to them."""
     teacher = Recorded(Scripted(texts), policy.chat)

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Literal
 
-from pydantic import Field, JsonValue
+from pydantic import BaseModel, Field, JsonValue
 
 from deepsport.bench.measure import measure, paired
 from deepsport.bench.report import PairedReport, SystemReport
@@ -41,6 +41,11 @@ class Variant:
     """Settings of the reward that differ."""
     begins: Literal["sft", "seeing", "untrained"] = "sft"
     """With what RL, or SFT where there is no RL, begins."""
+
+    @property
+    def stage(self) -> str:
+        """Under which name the run keeps its RL."""
+        return "rl" if self.name == "sft_rl" else f"rl_{self.name}"
 
 
 VARIANTS = (
@@ -116,8 +121,7 @@ def _episodes(demo: Demo, variant: Variant, train: ArenaSet, practice: ArenaSet,
     if variant.rl is not None:
         settings = GRPOConfig.model_validate({**demo.config.rl.model_dump(), **variant.rl})
         reward = GatedReward.model_validate({**demo.config.reward.model_dump(), **(variant.reward or {})})
-        stage = "rl" if variant.name == "sft_rl" else f"rl_{variant.name}"
-        policy = demo.reinforce(stage, practice, policy, settings, reward, saved_as=variant.name)
+        policy = demo.reinforce(variant.stage, practice, policy, settings, reward, saved_as=variant.name)
     return demo.measure(variant.name, heldout, policy)
 
 
@@ -135,8 +139,7 @@ def _beginning(demo: Demo, variant: Variant, train: ArenaSet) -> LocalPolicy:
 
 def _outcome(run: Run, variant: Variant, seed: int, episodes: Mapping[str, Sequence[Episode]]) -> Outcome:
     own, reward = episodes[variant.name], GatedReward()
-    stage = "rl" if variant.name == "sft_rl" else f"rl_{variant.name}"
-    steps = [step.model_dump() for step in run.read("metrics.jsonl", _Step) if step.stage == stage]
+    steps = [step for step in run.read("metrics.jsonl", _Step) if step.stage == variant.stage]
     return Outcome(
         variant=variant.name,
         seed=seed,
@@ -148,12 +151,10 @@ def _outcome(run: Run, variant: Variant, seed: int, episodes: Mapping[str, Seque
     )
 
 
-class _Step(Config):
+class _Step(BaseModel):
     """What is looked at of a logged step; other numbers are passed over."""
 
-    model_config = {"extra": "ignore"}  # noqa: RUF012 (pydantic's own way)
     stage: str
-    step: int
     valid_action_rate: float | None = None
     tool_calls: float | None = None
     reward: float | None = None
@@ -161,10 +162,9 @@ class _Step(Config):
     stop_format_error: float | None = None
 
 
-def _means(steps: Sequence[Mapping[str, object]]) -> dict[str, float]:
-    names = ("valid_action_rate", "tool_calls", "reward", "groups_phantom", "stop_format_error")
-    found = {name: [float(v) for step in steps if isinstance(v := step.get(name), int | float)] for name in names}
-    return {name: fmean(values) for name, values in found.items() if values}
+def _means(steps: Sequence[_Step]) -> dict[str, float]:
+    logged = [step.model_dump(exclude={"stage"}, exclude_none=True) for step in steps]
+    return {name: fmean(step[name] for step in logged if name in step) for name in set[str]().union(*logged)}
 
 
 def table(outcomes: Sequence[Outcome]) -> list[list[str]]:

@@ -4,7 +4,6 @@ Each stage is a function of the run directory; a finished stage is skipped and a
 its last episode. The held-out clips come from another seed and are never trained on.
 """
 
-import asyncio
 import functools
 import random
 from collections.abc import Callable, Sequence
@@ -17,13 +16,14 @@ from deepsport.agent.rollout import Limits
 from deepsport.arena.generate import load_truths, make_set
 from deepsport.arena.oracle import Oracle, answer_at_sight
 from deepsport.arena.perception import describe, glimpses
-from deepsport.arena.questions import ask
+from deepsport.arena.questions import ask as ask_about
 from deepsport.arena.script import Dials, write_script
 from deepsport.arena.sports import SPORTS, TRAINED
 from deepsport.arena.truth import ClipTruth
-from deepsport.bench.evaluate import evaluate
+from deepsport.bench.evaluate import ask
 from deepsport.bench.report import Report
 from deepsport.bench.suite import write_report
+from deepsport.bench.tasks import load_questions
 from deepsport.config import Config
 from deepsport.policy.base import Policy, Sampling
 from deepsport.policy.local.checkpoint import load_policy, save_policy
@@ -168,9 +168,9 @@ class Demo:
                 tick(done - finished)
                 finished = done
 
-            questions = make_set(folder, n_clips=n_clips, seed=seed, dials=dials, workers=2, progress=progress)
+            make_set(folder, n_clips=n_clips, seed=seed, dials=dials, workers=2, progress=progress)
         return ArenaSet(
-            [question.model_copy(update={"video": str(folder / question.video)}) for question in questions],
+            load_questions(folder / "questions.jsonl"),
             {str(folder / video): truth for video, truth in load_truths(folder).items()},
         )
 
@@ -226,7 +226,7 @@ class Demo:
                 index = rng.randint(truth.event.first_index, truth.event.last_index)
                 read += [
                     Look(question.video, (), f"Question: {question.text}", reply, thought_given=True)
-                    for question in ask(truth, number)
+                    for question in ask_about(truth, number)
                     if (reply := answer_at_sight(question, truth, [index]))
                 ]
         return look_episodes(rng.sample(read, min(most, len(read))), self.source, policy.chat)
@@ -254,9 +254,8 @@ class Demo:
     ) -> LocalPolicy:
         """One stage of supervised fine-tuning."""
         if not self.run.done(stage):
-            learnt_from = episodes()
             with self.run.stage(stage):
-                fit(policy, learnt_from, self.source, config, self.run, stage=stage, origin=self._origin, seed=self.config.seed)
+                fit(policy, episodes(), self.source, config, self.run, stage=stage, origin=self._origin, seed=self.config.seed)
                 save_policy(policy, self.run.path(f"policies/{stage}"), self._origin)
         return load_policy(str(self.run.path(f"policies/{stage}")))
 
@@ -288,21 +287,18 @@ class Demo:
 
     def _ask(self, name: str, questions: Sequence[Question], policy: Policy, *, with_tool: bool = True) -> list[Episode]:
         sampling = Sampling(temperature=0.0, max_tokens=self.config.rl.max_reply_tokens)
-        with track(name.replace("_", " "), total=len(questions), unit="episodes") as tick:
-            return asyncio.run(
-                evaluate(
-                    questions,
-                    policy,
-                    self.source,
-                    self.run,
-                    f"episodes/{name}.jsonl",
-                    limits=self.config.limits,
-                    sampling=sampling,
-                    with_tool=with_tool,
-                    seed=self.config.seed,
-                    on_episode=lambda _: tick(),
-                )
-            )
+        return ask(
+            questions,
+            policy,
+            self.source,
+            self.run,
+            f"episodes/{name}.jsonl",
+            shown_as=name.replace("_", " "),
+            limits=self.config.limits,
+            sampling=sampling,
+            with_tool=with_tool,
+            seed=self.config.seed,
+        )
 
     @property
     def _origin(self) -> Path:

@@ -60,7 +60,8 @@ class Run:
         self._files: dict[str, RecordFile] = {}
         self._stages = _stored(self.path("stages.json"), _STAGES) or {}
         self._counting = threading.Lock()
-        self._open_stage: str | None = None
+        self._open_stages: list[str] = []
+        """Each within the one before it."""
         self._counted = clock()
 
     @classmethod
@@ -154,35 +155,35 @@ class Run:
 
     @contextmanager
     def stage(self, name: str) -> Generator[dict[str, JsonValue]]:
-        """Times a stage and marks it done at a clean end, with the facts put into the dict it yields.
+        """Times a stage and marks it done at a clean end, with the facts put into the dict it yields. A stage within a stage has
+        its own time, so that the seconds of all stages add up.
 
         The seconds of an attempt that failed or was killed count too, a killed one up to its last saved beat."""
         facts: dict[str, JsonValue] = {}
-        self._open_stage, self._counted = name, self._clock()
+        self._count_seconds()
+        self._open_stages.append(name)
         try:
             yield facts
-        except BaseException:
+        finally:
             self._count_seconds()
-            self._open_stage = None
-            raise
-        seconds, self._open_stage = self._clock() - self._counted, None
-        self.mark_done(name, seconds=seconds, **facts)
+            self._open_stages.pop()
+        self.mark_done(name, **facts)
 
-    def mark_done(self, stage: str, *, seconds: float = 0.0, **facts: JsonValue) -> None:
-        """Notes that a stage is finished, after every record has reached the disk; `seconds` add to earlier attempts."""
+    def mark_done(self, stage: str, **facts: JsonValue) -> None:
+        """Notes that a stage is finished, after every record has reached the disk."""
         for file in self._files.values():
             file.sync()
         before = self.stage_record(stage)
-        self._save_stage(stage, Stage(done=True, seconds=before.seconds + seconds, facts={**before.facts, **facts}))
+        self._save_stage(stage, before.model_copy(update={"done": True, "facts": {**before.facts, **facts}}))
 
     def _count_seconds(self) -> None:
-        """Adds the time since the last count to the stage that is open."""
+        """Adds the time since the last count to the innermost stage that is open."""
         with self._counting:
             now = self._clock()
             seconds, self._counted = now - self._counted, now
-            if self._open_stage is not None:
-                before = self.stage_record(self._open_stage)
-                self._save_stage(self._open_stage, before.model_copy(update={"seconds": before.seconds + seconds}))
+            if self._open_stages:
+                before = self.stage_record(self._open_stages[-1])
+                self._save_stage(self._open_stages[-1], before.model_copy(update={"seconds": before.seconds + seconds}))
 
     def _save_stage(self, name: str, stage: Stage) -> None:
         self._stages[name] = stage

@@ -6,7 +6,6 @@ It can always be found, for the board changes once. Where an event is too long t
 anywhere, and has been found if one of them shows it.
 """
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -20,11 +19,11 @@ from deepsport.arena.generate import make_set
 from deepsport.arena.questions import Topic, topic_of
 from deepsport.arena.script import Dials
 from deepsport.bench.diagnose import event_seen, window_met
-from deepsport.bench.evaluate import evaluate
+from deepsport.bench.evaluate import ask
 from deepsport.bench.stats import Interval, mean_interval
+from deepsport.bench.tasks import load_questions
 from deepsport.config import Config
 from deepsport.policy.base import Policy, Sampling
-from deepsport.progress import track
 from deepsport.records import Episode, Question, Record
 from deepsport.reward.gated import answer_accuracy
 from deepsport.run import Run
@@ -107,19 +106,17 @@ def _ask(
     """Who did it, and how: two questions on every clip of a cell."""
     name = f"{cell[0]}-in-{cell[1]}"
     questions = _questions(run.path(f"arena/{name}"), config, cell)
-    with run.stage(name), track(name.replace("-", " "), total=len(questions), unit="questions") as tick:
-        return asyncio.run(
-            evaluate(
-                questions,
-                policy,
-                source,
-                run,
-                f"episodes/{name}.jsonl",
-                limits=Limits(style=style, max_turns=config.max_turns),
-                sampling=Sampling(max_tokens=config.max_reply_tokens),
-                seed=config.seed,
-                on_episode=lambda _: tick(),
-            )
+    with run.stage(name):
+        return ask(
+            questions,
+            policy,
+            source,
+            run,
+            f"episodes/{name}.jsonl",
+            shown_as=name.replace("-", " "),
+            limits=Limits(style=style, max_turns=config.max_turns),
+            sampling=Sampling(max_tokens=config.max_reply_tokens),
+            seed=config.seed,
         )
 
 
@@ -127,9 +124,8 @@ def _questions(folder: Path, config: StressConfig, cell: tuple[int, int]) -> lis
     duration, length = cell
     hidden = can_hide(duration, length)
     dials = Dials(shortest=length, longest=length, event_shortest=duration, event_longest=duration, hidden=hidden)
-    made = make_set(folder, n_clips=config.clips_per_cell, seed=config.seed + 7_000_003, dials=dials, workers=2)
-    asked = [question for question in made if topic_of(question) in (Topic.KIND, Topic.ACTOR)]
-    return [question.model_copy(update={"video": str(folder / question.video)}) for question in asked]
+    make_set(folder, n_clips=config.clips_per_cell, seed=config.seed + 7_000_003, dials=dials, workers=2)
+    return [asked for asked in load_questions(folder / "questions.jsonl") if topic_of(asked) in (Topic.KIND, Topic.ACTOR)]
 
 
 def _cell(duration: int, length: int, episodes: Sequence[Episode], seed: int) -> Cell:

@@ -25,7 +25,7 @@ from deepsport.train.optimiser import OptimiserConfig
 from deepsport.train.sft import SFTConfig, fit
 from deepsport.train.trainee import Trainee, TraineeConfig
 from deepsport.video.source import FrameSource
-from tiny_models import ANSWER, CALL, clip, nano_folder, question, spoken
+from tiny_models import ANSWER, CALL, clip, interrupt_after, nano_folder, question, spoken
 
 SCRIPT = Path(__file__).parents[1] / "train_together.py"
 STEPS, KILLS = 12, 10
@@ -140,7 +140,7 @@ def test_every_optimiser_goes_on_bit_equal(config, model, source, taught, tmp_pa
         policy = load_policy(str(model))
         trainee_steps = settings.model_copy(update={"steps": 4})
         with Run.open(folder, None) as run:
-            stop = policy.backbone.model.lm_head.register_forward_pre_hook(_interrupt_after(steps))
+            stop = interrupt_after(policy, steps)
             try:
                 fit(policy, taught, source, trainee_steps, run, stage="sft", origin=model, seed=0)
             except KeyboardInterrupt:
@@ -152,18 +152,6 @@ def test_every_optimiser_goes_on_bit_equal(config, model, source, taught, tmp_pa
     train(tmp_path / "killed", 2)
     for one, other in zip(straight, train(tmp_path / "killed", 99), strict=True):
         assert torch.equal(one, other)
-
-
-def _interrupt_after(n_forwards: int):
-    seen = 0
-
-    def hook(_module: object, _inputs: object) -> None:
-        nonlocal seen
-        seen += 1
-        if seen > n_forwards:
-            raise KeyboardInterrupt
-
-    return hook
 
 
 def test_an_episode_without_tokens_is_named(model, source, taught, tmp_path):

@@ -91,7 +91,7 @@ def rendered_ids(folder: Path, processor: Qwen2VLImageProcessorPil) -> tuple[lis
 
 def test_our_tokens_are_those_of_the_published_template(folder, policy, processor, dialogue):
     theirs, _ = rendered_ids(folder, processor)
-    assert [*dialogue.ids, *policy.chat._text("\n")] == theirs
+    assert [*dialogue.ids, *policy.chat.encode("\n")] == theirs
 
 
 def test_our_logits_are_those_of_transformers_own_path(folder, policy, processor, dialogue):

@@ -405,7 +405,7 @@ def test_a_run_without_config_opens_for_reading_whatever_its_config_is(folder: P
 def test_a_moved_run_goes_on(folder: Path, tmp_path: Path) -> None:
     with Run.open(folder, Recipe()) as run:
         run.append("e.jsonl", Line(n=1))
-        run.mark_done("sft", seconds=2.0)
+        run.mark_done("sft", accuracy=0.5)
     moved = tmp_path / "elsewhere" / "run"
     moved.parent.mkdir()
     folder.rename(moved)
@@ -472,6 +472,18 @@ def test_seconds_of_failed_and_repeated_attempts_add_up(folder: Path) -> None:
     with Run.open(folder, None) as run:
         assert run.done("rl")
         assert run.seconds_per_stage() == {"rl": 30.0}
+
+
+def test_a_stage_within_a_stage_has_its_own_time_and_neither_is_counted_twice(folder: Path) -> None:
+    clock = Clock()
+    with Run.open(folder, None, clock=clock) as run, run.stage("sft"):
+        clock.now += 1
+        with run.stage("teach"):
+            clock.now += 10
+        clock.now += 100
+        assert not run.done("sft")
+    with Run.open(folder, None) as run:
+        assert run.seconds_per_stage() == {"sft": 101.0, "teach": 10.0}
 
 
 def test_a_failed_stage_is_not_done(folder: Path) -> None:

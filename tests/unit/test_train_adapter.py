@@ -16,7 +16,7 @@ from deepsport.train.optimiser import OptimiserConfig
 from deepsport.train.sft import SFTConfig, fit
 from deepsport.train.trainee import Trainee, TraineeConfig
 from deepsport.video.source import FrameSource
-from tiny_models import ANSWER, CALL, clip, nano_folder, plain_logprobs, question, spoken, widen
+from tiny_models import ANSWER, CALL, clip, interrupt_after, nano_folder, plain_logprobs, question, spoken, widen
 
 LORA = SFTConfig(steps=6, batch_size=2, lora_rank=4, optimiser=OptimiserConfig(lr=1e-2, warmup_steps=1))
 
@@ -85,25 +85,13 @@ def test_a_killed_run_goes_on_bit_equal(base, source, taught, tmp_path):
     straight = train(tmp_path / "straight", base, taught, source)
     half = LORA.model_copy(update={"steps": 6, "checkpoint_every": 3})
     policy = load_policy(str(base))
-    stop = policy.backbone.model.lm_head.register_forward_pre_hook(_stop_at(4))
+    stop = interrupt_after(policy, 4)
     with Run.open(tmp_path / "killed", None) as run, pytest.raises(KeyboardInterrupt):
         fit(policy, taught, source, half, run, stage="sft", origin=base, seed=0)
     stop.remove()
     resumed = train(tmp_path / "killed", base, taught, source, half)
     for one, other in zip(straight.backbone.model.parameters(), resumed.backbone.model.parameters(), strict=True):
         assert torch.equal(one, other)
-
-
-def _stop_at(n_forwards: int):
-    seen = 0
-
-    def stop(_module: object, _inputs: object) -> None:
-        nonlocal seen
-        seen += 1
-        if seen > n_forwards:
-            raise KeyboardInterrupt
-
-    return stop
 
 
 def test_an_adapter_of_another_shape_is_refused(base, source, tmp_path):

@@ -18,7 +18,7 @@ from deepsport.train.grpo import GRPOConfig, reinforce
 from deepsport.train.optimiser import OptimiserConfig, make_optimisers
 from deepsport.train.sft import SFTConfig, fit
 from deepsport.video.source import FrameSource
-from tiny_models import ANSWER, CALL, LIMITS, clip, nano_folder, question, raise_logits, spoken
+from tiny_models import ANSWER, CALL, LIMITS, clip, interrupt_after, nano_folder, question, raise_logits, spoken
 
 SFT = SFTConfig(steps=5, batch_size=2, checkpoint_every=2)
 RL = GRPOConfig(
@@ -54,16 +54,9 @@ def taught(origin, source, asked) -> list[Episode]:
     return [spoken(policy, source, asked, texts, f"taught-{n}") for n, texts in enumerate([[CALL, ANSWER], [ANSWER], [CALL]])]
 
 
-def train_sft(folder: Path, origin: Path, source: FrameSource, taught: list[Episode], *, killed_at: int | None = None) -> None:
-    policy, n_forwards = load_policy(str(origin)), 0
-
-    def kill(_module: torch.nn.Module, _inputs: object) -> None:
-        nonlocal n_forwards
-        n_forwards += 1
-        if n_forwards - 1 == killed_at:
-            raise KeyboardInterrupt
-
-    policy.backbone.model.get_submodule("lm_head").register_forward_pre_hook(kill)
+def train_sft(folder: Path, origin: Path, source: FrameSource, taught: list[Episode], *, killed_at: int = 10**9) -> None:
+    policy = load_policy(str(origin))
+    interrupt_after(policy, killed_at)
     with Run.open(folder, None) as run:
         fit(policy, taught, source, SFT, run, stage="sft", origin=origin, seed=0)
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from deepsport.agent.rollout import Limits, run_episode
 from deepsport.errors import BadRecord, DeepSportError, RunError
 from deepsport.policy.base import Policy, Sampling
+from deepsport.progress import track
 from deepsport.records import Episode, Question
 from deepsport.reward.gated import FAULTS
 from deepsport.run import Run
@@ -55,6 +56,39 @@ async def evaluate(
 
     await _all([answer(question) for question in questions if question.id not in finished])
     return [finished[question.id] for question in questions]
+
+
+def ask(
+    questions: Sequence[Question],
+    policy: Policy,
+    source: FrameSource,
+    run: Run,
+    name: str,
+    *,
+    shown_as: str,
+    limits: Limits,
+    sampling: Sampling,
+    with_tool: bool = True,
+    concurrency: int = 64,
+    seed: int = 0,
+) -> list[Episode]:
+    """`evaluate`, waited for, with a line of progress."""
+    with track(shown_as, total=len(questions), unit="episodes") as tick:
+        return asyncio.run(
+            evaluate(
+                questions,
+                policy,
+                source,
+                run,
+                name,
+                limits=limits,
+                sampling=sampling,
+                with_tool=with_tool,
+                concurrency=concurrency,
+                seed=seed,
+                on_episode=lambda _: tick(),
+            )
+        )
 
 
 def seed_of(seed: int, question_id: str) -> int:

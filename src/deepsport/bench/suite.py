@@ -1,20 +1,18 @@
 """One system on one question set: episodes, figures, page. Resumed by running it again."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deepsport.agent.prompt import PromptStyle
 from deepsport.agent.rollout import Limits
 from deepsport.bench.curves import read_curves
-from deepsport.bench.evaluate import evaluate
+from deepsport.bench.evaluate import ask
 from deepsport.bench.measure import compare
 from deepsport.bench.report import Report
 from deepsport.bench.report_html import report_page
 from deepsport.bench.tasks import load_questions
 from deepsport.config import Config
 from deepsport.policy.base import Policy, Sampling
-from deepsport.progress import track
 from deepsport.records import Episode
 from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
@@ -42,21 +40,19 @@ def run_bench(
     """Asks what is not yet on record, greedily, and writes `report.json` and `report.html`."""
     questions = load_questions(Path(config.questions))[: config.limit]
     with Run.open(folder, config, fresh=fresh) as run, FrameSource() as source:
-        with run.stage("ask"), track("bench", total=len(questions), unit="questions") as tick:
-            episodes = asyncio.run(
-                evaluate(
-                    questions,
-                    policy,
-                    source,
-                    run,
-                    "episodes.jsonl",
-                    limits=Limits(max_turns=config.max_turns, style=style),
-                    sampling=Sampling(max_tokens=config.max_reply_tokens),
-                    with_tool=config.with_tool,
-                    concurrency=concurrency,
-                    seed=config.seed,
-                    on_episode=lambda _: tick(),
-                )
+        with run.stage("ask"):
+            episodes = ask(
+                questions,
+                policy,
+                source,
+                run,
+                "episodes.jsonl",
+                shown_as="bench",
+                limits=Limits(max_turns=config.max_turns, style=style),
+                sampling=Sampling(max_tokens=config.max_reply_tokens),
+                with_tool=config.with_tool,
+                concurrency=concurrency,
+                seed=config.seed,
             )
         return write_report(run, {config.system: episodes}, source, seed=config.seed)
 

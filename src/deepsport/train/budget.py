@@ -13,22 +13,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from deepsport.agent.prompt import opening
 from deepsport.agent.rollout import Limits
 from deepsport.errors import BadVideo
-from deepsport.policy.local.adapter import add_adapter, train_only_adapter
+from deepsport.policy.local.backbone import Backbone, head_dim
 from deepsport.policy.local.checkpoint import FAMILIES, model_config, side_files
 from deepsport.policy.local.engine import MAX_BATCH
 from deepsport.policy.local.preprocess import Preprocessor
 from deepsport.records import Question
 from deepsport.train.grpo import GRPOConfig
 from deepsport.train.sft import SFTConfig
-from deepsport.train.trainee import TraineeConfig
+from deepsport.train.trainee import TraineeConfig, choose_trained
 from deepsport.video.probe import VideoInfo
 from deepsport.video.source import FrameSource
 
 CHARACTERS_PER_TOKEN = 3.5
+LABEL = 16
+"""Tokens around a frame: its index and time, and where it begins and ends."""
 GB = 1e9
 
 
@@ -114,22 +117,16 @@ def _budget(
     uses["optimiser"] = 8 * n_trained / shards
     uses["activations"] = _activations(text, portion, width, again=config.gradient_checkpointing)
     if cached:
-        head_dim = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-        uses["key-value cache"] = 2 * cached * text.num_hidden_layers * text.num_key_value_heads * head_dim * width
+        uses["key-value cache"] = 2 * cached * text.num_hidden_layers * text.num_key_value_heads * head_dim(text) * width
     return Budget(n_all, n_trained, per_frame, whole, n_episodes, unique, steps, uses)
 
 
-def _laid_out(model: str, config: TraineeConfig) -> Any:
+def _laid_out(model: str, config: TraineeConfig) -> nn.Module:
     """The network without memory, frozen as the recipe says."""
     known = model_config(model)
     with torch.device("meta"):
         network = FAMILIES[known.model_type](known)
-        if config.lora_rank:
-            add_adapter(network, config.lora_rank, config.lora_alpha, seed=0)
-            train_only_adapter(network)
-            return network
-    network.model.visual.requires_grad_(config.train_vision)
-    network.model.language_model.embed_tokens.requires_grad_(config.train_embeddings)
+        choose_trained(Backbone(network, image_pad=0, suppressed=()), config, seed=0)
     return network
 
 
@@ -152,10 +149,6 @@ def _opening(model: str, limits: Limits, asked: Sequence[Question], max_pixels: 
     )
     text = sum(len(part) for message in messages for part in message.parts if isinstance(part, str))
     return per_frame, _tokens_of(text) + limits.first_frames * (per_frame + LABEL)
-
-
-LABEL = 16
-"""Tokens around a frame: its index and time, and where it begins and ends."""
 
 
 def _longest(opening_tokens: int, per_frame: int, limits: Limits, reply_tokens: int) -> int:

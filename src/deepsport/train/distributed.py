@@ -1,4 +1,4 @@
-"""Several processes that train together: `torchrun --nproc-per-node 8 -m deepsport ...`; without torchrun there is one.
+"""Several processes that train together: `torchrun --nproc-per-node 8 -m deepsport.cli ...`; without torchrun there is one.
 
 Weights, gradients and optimiser states are sharded by FSDP2; questions and micro-batches are dealt out by rank, and what one rank
 makes the others are told. Rank 0 alone writes to the run directory.

@@ -53,7 +53,7 @@ def _episode(look: Look, source: FrameSource, chat: Chat, blank: Pixels | None) 
     log = TokenLog()
     chat.add_messages(log, [Message("user", (*labelled(Image(frame, blank) for frame in frames if blank is not None), look.ask))])
     thought, answer = _parted(look)
-    log.add(chat.encode_text(thought))
+    log.add(chat.encode(thought))
     ids = chat.encode_reply(answer)
     log.add(ids, [0.0] * len(ids))
     name = f"{look.video}#{'-'.join(map(str, look.indices)) or look.ask}"

@@ -24,38 +24,36 @@ from deepsport.train.budget import Budget, rl_budget, sft_budget
 from deepsport.train.distributed import World, join
 from deepsport.train.grpo import GRPOConfig, reinforce
 from deepsport.train.sft import SFTConfig, fit
+from deepsport.train.trainee import TraineeConfig
 from deepsport.video.source import FrameSource
 
 
-class SFTRecipe(Config):
-    """Supervised fine-tuning on recorded episodes."""
+class Recipe(Config):
+    """What every training run needs."""
 
     model: str = "nano"
     """`nano`, a checkpoint folder or a hub id of the Qwen2.5-VL or Qwen3-VL family."""
-    episodes: str
-    """A `.jsonl` file of episodes, such as a run's `episodes/teacher.jsonl`."""
     max_pixels: int | None = None
     """Frames are shrunk to at most this area; None: what the checkpoint says. 640x360 is 230,400."""
     context: int | None = None
     """Longest conversation in tokens; None: what the checkpoint allows."""
     seed: int = 0
     limits: Limits = Limits()
+
+
+class SFTRecipe(Recipe):
+    """Supervised fine-tuning on recorded episodes."""
+
+    episodes: str
+    """A `.jsonl` file of episodes, such as a run's `episodes/teacher.jsonl`."""
     sft: SFTConfig = SFTConfig()
 
 
-class RLRecipe(Config):
+class RLRecipe(Recipe):
     """Agentic GRPO on questions with known answers."""
 
-    model: str = "nano"
-    """`nano`, a checkpoint folder or a hub id of the Qwen2.5-VL or Qwen3-VL family."""
     questions: str
     """A `.jsonl` file of questions, such as an arena set's `questions.jsonl`."""
-    max_pixels: int | None = None
-    """Frames are shrunk to at most this area; None: what the checkpoint says. 640x360 is 230,400."""
-    context: int | None = None
-    """Longest conversation in tokens; None: what the checkpoint allows."""
-    seed: int = 0
-    limits: Limits = Limits()
     rl: GRPOConfig = GRPOConfig()
 
 
@@ -63,7 +61,7 @@ def run_sft(folder: Path, recipe: SFTRecipe, *, fresh: bool = False) -> Path:
     """Trains, or goes on training; returns the folder of the policy."""
     with join() as world, world.run(folder, recipe, fresh=fresh) as run, FrameSource() as source:
         if not run.done("sft"):
-            policy, origin = _load(recipe), origin_of(recipe.model)
+            policy, origin = _load(recipe, recipe.sft), origin_of(recipe.model)
             recorded = load_episodes(Path(recipe.episodes))
             finished = [episode for episode in recorded if episode.stop is StopReason.ANSWERED]  # the others teach faults
             taught = play_back(finished, policy, source, recipe.limits, shown=world.writes)
@@ -78,7 +76,7 @@ def run_rl(folder: Path, recipe: RLRecipe, *, fresh: bool = False) -> Path:
     """Trains, or goes on training; returns the folder of the policy."""
     with join() as world, world.run(folder, recipe, fresh=fresh) as run, FrameSource() as source:
         if not run.done("rl"):
-            policy, origin = _load(recipe), origin_of(recipe.model)
+            policy, origin = _load(recipe, recipe.rl), origin_of(recipe.model)
             questions = load_questions(Path(recipe.questions))
             with run.stage("rl"):
                 reinforce(
@@ -109,8 +107,7 @@ def rl_needs(recipe: RLRecipe, n_ranks: int) -> Budget:
     return rl_budget(recipe.model, recipe.rl, recipe.limits, asked, recipe.max_pixels, n_ranks)
 
 
-def _load(recipe: SFTRecipe | RLRecipe) -> LocalPolicy:
-    trained = recipe.sft if isinstance(recipe, SFTRecipe) else recipe.rl
+def _load(recipe: Recipe, trained: TraineeConfig) -> LocalPolicy:
     return load_policy(recipe.model, max_pixels=recipe.max_pixels, context=recipe.context, keep_adapter=trained.lora_rank > 0)
 
 

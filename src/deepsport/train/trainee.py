@@ -106,9 +106,7 @@ class Trainee:
         self._n_steps = n_steps
         self._n_averaged = 1
         """Gradients are the mean over so many processes, where their sum is wanted."""
-        if config.lora_rank and not has_adapter(policy.backbone.model):
-            add_adapter(policy.backbone.model, config.lora_rank, config.lora_alpha, seed=seed)
-        _freeze(policy.backbone, config)
+        choose_trained(policy.backbone, config, seed=seed)
         sharded = world.size > 1 and not config.lora_rank
         half = policy.backbone.dtype is torch.bfloat16
         own_weights = not config.lora_rank and (sharded or half)  # bfloat16 is too coarse for small steps to add up
@@ -189,8 +187,11 @@ class Trainee:
         return checkpoint.resume(folder, self._trained.model, self.policy, self.optimisers)
 
 
-def _freeze(backbone: Backbone, config: TraineeConfig) -> None:
+def choose_trained(backbone: Backbone, config: TraineeConfig, *, seed: int) -> None:
+    """Adds the adapter where one is to be trained and there is none yet; freezes all that is not trained."""
     if config.lora_rank:
+        if not has_adapter(backbone.model):
+            add_adapter(backbone.model, config.lora_rank, config.lora_alpha, seed=seed)
         train_only_adapter(backbone.model)
         return
     backbone.model.requires_grad_(True)

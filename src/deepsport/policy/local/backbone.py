@@ -73,7 +73,6 @@ class Backbone:
         self.text_config = parts.config.text_config
         self.merge_size: int = parts.config.vision_config.spatial_merge_size
         self._image_pad = image_pad
-        self._forbidden = suppressed
         self._suppressed = torch.tensor(sorted(suppressed), device=self.device)
 
     @property
@@ -83,7 +82,7 @@ class Backbone:
 
     def copy(self, dtype: torch.dtype) -> "Backbone":
         """Another backbone with weights of its own."""
-        return Backbone(copy.deepcopy(self.model).to(dtype), self._image_pad, self._forbidden)
+        return Backbone(copy.deepcopy(self.model).to(dtype), self._image_pad, self._suppressed.tolist())
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -157,6 +156,11 @@ class Backbone:
         logits = self._head(hidden).float()
         logits = logits.index_fill(-1, self._suppressed, float("-inf"))
         return torch.log_softmax(logits / temperature, dim=-1)
+
+
+def head_dim(text_config: Any) -> int:
+    """Width of a key: what the configuration says, else the hidden size shared by the heads."""
+    return getattr(text_config, "head_dim", None) or text_config.hidden_size // text_config.num_attention_heads
 
 
 def _for_attention(mask: Tensor | TreeMask) -> Tensor | BlockMask:

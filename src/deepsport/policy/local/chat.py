@@ -65,7 +65,7 @@ class Chat:
         """Appends messages and the opening of the policy's turn to a log; returns their images in order."""
         images: list[Image] = []
         if log.ids:
-            log.add(self._text("\n"))  # closes the policy's own turn
+            log.add(self.encode("\n"))  # closes the policy's own turn
         for message in messages:
             log.add([self._start])
             pending = f"{message.role}\n"
@@ -73,22 +73,22 @@ class Chat:
                 if isinstance(part, str):
                     pending += part
                 else:
-                    log.add([*self._text(pending), self._vision_start])
+                    log.add([*self.encode(pending), self._vision_start])
                     self._add_image(log, part)
                     log.add([self._vision_end])
                     images.append(part)
                     pending = ""
-            log.add([*self._text(pending), self.end, *self._text("\n")])
-        log.add([self._start, *self._text("assistant\n")])
+            log.add([*self.encode(pending), self.end, *self.encode("\n")])
+        log.add([self._start, *self.encode("assistant\n")])
         return images
 
-    def encode_text(self, text: str) -> list[int]:
+    def encode(self, text: str) -> list[int]:
         """The tokens of a piece of text."""
-        return self._text(text)
+        return self._tokenizer.encode(text, add_special_tokens=False).ids
 
     def encode_reply(self, text: str) -> list[int]:
         """The tokens of a reply that somebody else wrote, closed by the end token."""
-        return [*self._text(text), self.end]
+        return [*self.encode(text), self.end]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of a sampled reply, without its end token."""
@@ -99,9 +99,6 @@ class Chat:
         n_tokens = grid_hw[0] * grid_hw[1] // self._preprocessor.merge_size**2
         log.slots.append(ImageSlot(offset=len(log.ids), n_tokens=n_tokens, grid_hw=grid_hw, frame=image.frame))
         log.add([self.image_pad] * n_tokens)
-
-    def _text(self, text: str) -> list[int]:
-        return self._tokenizer.encode(text, add_special_tokens=False).ids
 
     def _id(self, token: str) -> int:
         index = self._tokenizer.token_to_id(token)

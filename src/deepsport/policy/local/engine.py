@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from deepsport.policy.local.backbone import Backbone
+from deepsport.policy.local.backbone import Backbone, head_dim
 
 LayerCache = list[tuple[Tensor, Tensor]]
 """Per layer keys and values [H, C, head_dim] of one conversation."""
@@ -140,10 +140,6 @@ class Engine:
         self._cache: _BatchCache | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def without_end(self) -> "Engine":
-        """An engine that does not stop at the end token, for measurements in which every reply has the same length."""
-        return Engine(self._backbone, -1, self._max_batch)
-
     async def sample(self, request: Request) -> Sampled:
         """Decodes one reply together with whatever else is asked for."""
         self._waiting.append(request)
@@ -219,9 +215,8 @@ class Engine:
 
     def _gather(self, rows: list[Request]) -> _BatchCache:
         config, device = self._backbone.text_config, self._backbone.device
-        head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         lengths = [r.n_cached for r in rows]
-        shape = (len(rows), config.num_key_value_heads, max(lengths), head_dim)
+        shape = (len(rows), config.num_key_value_heads, max(lengths), head_dim(config))
         dtype = next(self._backbone.model.parameters()).dtype
         layers = [
             (torch.zeros(shape, device=device, dtype=dtype), torch.zeros(shape, device=device, dtype=dtype))
