@@ -53,7 +53,7 @@ class Forced:
         self.name = policy.name
         self._policy = policy
         self._windows = windows
-        policy.engine = Engine(policy.backbone, end=-1)  # no token ends a reply
+        policy.engine = Engine(policy.backbone, policy.features, end=-1)  # no token ends a reply
 
     def session(self, sampling: Sampling) -> "ForcedSession":
         return ForcedSession(self._policy.session(sampling), self._windows)

@@ -59,7 +59,7 @@ def test_conversations_together_say_what_each_says_alone(temperature, policy):
 
 def test_conversations_wait_for_room_when_the_batch_is_full(policy):
     samplings = [Sampling(temperature=1.0, max_tokens=6, seed=number) for number in range(5)]
-    roomy, policy.engine = policy.engine, Engine(policy.backbone, policy.chat.end, max_batch=2)
+    roomy, policy.engine = policy.engine, Engine(policy.backbone, policy.features, policy.chat.end, max_batch=2)
     _, narrow = alone_and_together(policy, samplings)
     policy.engine = roomy
     for one, other in zip(narrow, alone_and_together(policy, samplings)[1], strict=True):
@@ -136,7 +136,7 @@ def test_a_conversation_longer_than_the_context_overflows_and_one_that_just_fits
 def request(policy: LocalPolicy, ids: Sequence[int], draw: random.Random) -> Request:
     positions = torch.arange(len(ids)).expand(3, -1)
     future = asyncio.get_running_loop().create_future()
-    return Request(ids, positions, None, (tuple(ids),), None, 0, 1.0, 1, draw, future)
+    return Request(ids, positions, (), (tuple(ids),), None, 0, 1.0, 1, draw, future)
 
 
 def test_a_failed_prefill_reaches_everybody_who_waits_and_the_engine_goes_on(policy):

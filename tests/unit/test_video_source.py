@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,6 +11,10 @@ import pytest
 
 from deepsport.errors import BadVideo
 from deepsport.video.cache import DecoderCache
+from deepsport.video.container import stamp_of
+from deepsport.video.decode import Decoder
+from deepsport.video.pictures import Pictures
+from deepsport.video.pixels import Pixels
 from deepsport.video.remote import RemoteDecoders
 from deepsport.video.source import FrameSource
 from video_files import Recipe, full_decode, write
@@ -49,6 +54,35 @@ def test_frames_may_be_written_to(source: FrameSource, videos: list[str]):
     picture = source.frames(videos[0], [0])[0]
     picture[:] = 0
     assert source.frames(videos[0], [0])[0].any()
+
+
+def test_a_picture_is_decoded_once_and_nobody_writes_on_anothers(videos: list[str], monkeypatch: pytest.MonkeyPatch):
+    decoded: list[int] = []
+    decode = Decoder.frames
+
+    def noted(self: Decoder, indices: Sequence[int]) -> list[Pixels]:
+        decoded.extend(indices)
+        return decode(self, indices)
+
+    monkeypatch.setattr(Decoder, "frames", noted)
+    with FrameSource() as source:
+        first = source.frames(videos[0], [0, 4, 4])
+        as_it_was = first[1].copy()
+        first[1][:] = 0
+        again = source.frames(videos[0], [4, 2])
+    assert decoded == [0, 4, 2]
+    assert np.array_equal(again[0], as_it_was)
+
+
+def test_no_more_pictures_are_kept_than_there_is_room_for(videos: list[str]):
+    stamp, picture = stamp_of(videos[0]), np.zeros((2, 2, 3), np.uint8)
+    pictures = Pictures(3 * picture.nbytes)
+    for index in range(4):
+        pictures.keep(videos[0], stamp, {index: picture})
+        pictures.known(videos[0], stamp, [0])
+    assert list(pictures.known(videos[0], stamp, range(4))) == [0, 2, 3]
+    pictures.keep(videos[0], stamp, {9: np.zeros((9, 9, 3), np.uint8)})
+    assert pictures.known(videos[0], stamp, range(10)) == {}
 
 
 def test_many_threads_on_more_files_than_may_be_open_get_the_right_frames(source: FrameSource, videos: list[str]):

@@ -113,10 +113,12 @@ def rollouts(
     async def group(p: int, question: Question) -> list[Episode]:
         return await asyncio.gather(*(one(question, p * G + g) for g in range(G)))
 
-    async def mine() -> list[list[Episode]]:
-        return await asyncio.gather(*(group(p, question) for p, question in world.share(list(enumerate(questions_P)))))
+    async def mine() -> None:
+        made.extend(await asyncio.gather(*(group(p, question) for p, question in world.share(list(enumerate(questions_P))))))
 
-    return world.gather(asyncio.run(mine()))
+    made: list[list[Episode]] = []  # not returned: asyncio.run puts what its task returns into a string, twice
+    asyncio.run(mine())
+    return world.gather(made)
 
 
 def score(episodes: Sequence[Episode], reward: GatedReward) -> Group:

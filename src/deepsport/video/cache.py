@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from deepsport.errors import BadVideo
 from deepsport.video.container import Stamp, stamp_of
 from deepsport.video.decode import Decoder
+from deepsport.video.pictures import Pictures
 from deepsport.video.pixels import Pixels
 from deepsport.video.probe import VideoInfo
 
@@ -36,10 +37,11 @@ class Slot:
 
 
 class DecoderCache:
-    """At most `max_open` decoders in this process."""
+    """At most `max_open` decoders in this process, and at most `picture_bytes` of what they decoded."""
 
-    def __init__(self, max_open: int) -> None:
+    def __init__(self, max_open: int, picture_bytes: int = 0) -> None:
         self._max_open = max_open
+        self._pictures = Pictures(picture_bytes)
         self._lock = threading.Lock()
         self._slots: OrderedDict[Key, Slot] = OrderedDict()
 
@@ -51,7 +53,12 @@ class DecoderCache:
     def frames(self, path: str, stamp: Stamp, indices: Sequence[int]) -> list[Pixels]:
         """Pictures in the order asked. Raises BadVideo."""
         with self._decoder((path, stamp)) as decoder:
-            return decoder.frames(indices)
+            found = self._pictures.known(path, stamp, indices)
+            if missing := [index for index in dict.fromkeys(indices) if index not in found]:
+                decoded = dict(zip(missing, decoder.frames(missing), strict=True))
+                self._pictures.keep(path, stamp, decoded)
+                found |= decoded
+        return [found[index] for index in indices]
 
     def times(self, path: str, stamp: Stamp, indices: Sequence[int]) -> list[float]:
         """Seconds from the first frame, in the order asked. Raises BadVideo."""

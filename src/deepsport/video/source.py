@@ -1,8 +1,8 @@
 """Frames of many videos, for many callers and any thread.
 
-Decoders stay open. Files nobody vouches for (`trusted=False`) are probed and decoded in a process of their own, with limits on
-time and memory. A file that is replaced after it was first asked for is refused, since frame indices taken from the old one mean
-nothing in the new one; asking for its `info` starts over.
+Decoders stay open and pictures are kept for a while. Files nobody vouches for (`trusted=False`) are probed and decoded in a
+process of their own, with limits on time and memory. A file that is replaced after it was first asked for is refused, since
+frame indices taken from the old one mean nothing in the new one; asking for its `info` starts over.
 """
 
 import threading
@@ -18,6 +18,10 @@ from deepsport.video.probe import VideoInfo
 from deepsport.video.remote import RemoteDecoders
 
 __all__ = ["FrameSource", "Pixels", "VideoInfo"]
+
+
+PICTURE_BYTES = 256 * 2**20
+"""Decoded pictures that are kept: some 370 of 640x360."""
 
 
 class Decoders(Protocol):
@@ -51,7 +55,9 @@ class FrameSource:
         self._lock = threading.Lock()
         self._stamps: dict[str, Stamp] = {}
         self.decoders: Decoders = (
-            DecoderCache(max_open) if trusted else RemoteDecoders(time_limit_s=time_limit_s, memory_limit_mb=memory_limit_mb)
+            DecoderCache(max_open, PICTURE_BYTES)
+            if trusted
+            else RemoteDecoders(time_limit_s=time_limit_s, memory_limit_mb=memory_limit_mb)
         )
 
     def info(self, path: str) -> VideoInfo:

@@ -153,9 +153,9 @@ class Backbone:
 
     def logprobs(self, hidden: Tensor, temperature: float | Tensor = 1.0) -> Tensor:
         """Log-probabilities [..., V] in fp32 over the tokens a policy may sample; temperature may be one per row."""
-        logits = self._head(hidden).float()
-        logits = logits.index_fill(-1, self._suppressed, float("-inf"))
-        return torch.log_softmax(logits / temperature, dim=-1)
+        logits = self._head(hidden).float().index_fill_(-1, self._suppressed, float("-inf"))
+        as_they_are = isinstance(temperature, float) and temperature == 1.0
+        return torch.log_softmax(logits if as_they_are else logits / temperature, dim=-1)
 
 
 def head_dim(text_config: Any) -> int:

@@ -6,6 +6,7 @@ Text never becomes a control token (`<|image_pad|>` typed into a question stays 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,12 @@ class Chat:
         return index
 
 
+@lru_cache(maxsize=256)
+def _places(down: int, across: int) -> NDArray[np.int64]:
+    """[3, down * across] time, row and column of an image's tokens."""
+    return np.indices((1, down, across)).reshape(3, -1)
+
+
 def mrope_positions(n_tokens: int, slots: Sequence[ImageSlot], merge_size: int) -> NDArray[np.int64]:
     """M-RoPE positions [3, T]: text counts on in all three axes; an image spans time 0, its rows and its columns.
 
@@ -118,10 +125,7 @@ def mrope_positions(n_tokens: int, slots: Sequence[ImageSlot], merge_size: int) 
         positions[:, token : slot.offset] = np.arange(position, position + text)
         position += text
         down, across = (side // merge_size for side in slot.grid_hw)
-        span = slice(slot.offset, slot.offset + slot.n_tokens)
-        positions[0, span] = position
-        positions[1, span] = position + np.repeat(np.arange(down), across)
-        positions[2, span] = position + np.tile(np.arange(across), down)
+        positions[:, slot.offset : slot.offset + slot.n_tokens] = position + _places(down, across)
         token, position = slot.offset + slot.n_tokens, position + max(down, across)
     positions[:, token:] = np.arange(position, position + n_tokens - token)
     return positions

@@ -12,12 +12,13 @@ B rows, L new columns, C cached columns, H heads, V vocabulary.
 import asyncio
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from deepsport.policy.base import Image
 from deepsport.policy.local.backbone import Backbone, head_dim
 
 LayerCache = list[tuple[Tensor, Tensor]]
@@ -38,8 +39,8 @@ class Request:
     """[n] tokens not yet in the cache; at least one."""
     positions: Tensor
     """[3, n]."""
-    features: Tensor | None
-    """[visual tokens among ids, K, D]."""
+    images: Sequence[Image]
+    """Those among ids."""
     key: tuple[object, ...]
     """Equal keys mean equal ids and frames, those in the cache included: such requests begin as one row."""
     cache: LayerCache | None
@@ -69,69 +70,84 @@ class Sampled:
 
 
 class _BatchCache:
-    """Keys and values of B conversations side by side, each row filled from column 0 on."""
+    """Keys and values of B conversations side by side, each row filled from column 0 on; behind them there is room for more."""
 
     def __init__(self, layers: LayerCache, lengths_B: Tensor) -> None:
-        self.layers = layers
+        self._layers = layers
         self.lengths_B = lengths_B
         self._columns = torch.empty(0)
+        self._width = 0
 
     def expect(self, n_new: int) -> Tensor:
         """Makes room for `n_new` columns per row; returns the mask [B, 1, n_new, C]."""
         self._columns = self.lengths_B[:, None] + torch.arange(n_new, device=self.lengths_B.device)
-        self._grow(int(self._columns.max()) + 1)
-        keys = torch.arange(self.layers[0][0].shape[2], device=self.lengths_B.device)
+        self._width = int(self._columns.max()) + 1
+        self._reserve(len(self.lengths_B), self._width)
+        keys = torch.arange(self._width, device=self.lengths_B.device)
         return (keys <= self._columns[:, :, None])[:, None]
 
     def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
         """Writes new keys and values [B, H, n_new, head_dim] behind each row's own; returns the whole batch's."""
         rows = torch.arange(len(keys), device=keys.device)[:, None]
-        for store, new in zip(self.layers[layer], (keys, values), strict=True):
+        for store, new in zip(self._layers[layer], (keys, values), strict=True):
             store[rows, :, self._columns] = new.transpose(1, 2)
-        return self.layers[layer]
+        k, v = self._layers[layer]
+        return k[: len(keys), :, : self._width], v[: len(keys), :, : self._width]
 
-    def _grow(self, n_columns: int) -> None:
-        capacity = self.layers[0][0].shape[2]
-        if n_columns > capacity:
-            extra = _roomy(n_columns) - capacity
-            self.layers = [
-                (torch.nn.functional.pad(k, (0, 0, 0, extra)), torch.nn.functional.pad(v, (0, 0, 0, extra)))
-                for k, v in self.layers
-            ]
+    def move(self, targets: Sequence[int], origins: Sequence[int], n_rows: int) -> None:
+        """Copies rows to where they are wanted (a fork copies, a gap is filled), none onto one that is still to be copied; then
+        the first `n_rows` are the batch."""
+        self._reserve(n_rows, 0)
+        device = self.lengths_B.device
+        to, of = torch.tensor(targets, device=device, dtype=torch.long), torch.tensor(origins, device=device, dtype=torch.long)
+        if len(to):
+            n = int(self.lengths_B[of].max())
+            for store in (each for pair in self._layers for each in pair):
+                store[to, :, :n] = store[of, :, :n]
+        lengths = self.lengths_B.new_zeros(max(n_rows, len(self.lengths_B)))
+        lengths[: len(self.lengths_B)] = self.lengths_B
+        lengths[to] = self.lengths_B[of]
+        self.lengths_B = lengths[:n_rows]
 
-    def select(self, rows: Tensor) -> "_BatchCache":
-        """The given rows, in order; a row may come more than once (a fork)."""
-        lengths = self.lengths_B[rows]
-        used = _roomy(int(lengths.max()))
-        return _BatchCache([(k[rows, :, :used], v[rows, :, :used]) for k, v in self.layers], lengths)
-
-    def join(self, other: "_BatchCache") -> "_BatchCache":
-        """The rows of both."""
-        width = max(self.layers[0][0].shape[2], other.layers[0][0].shape[2])
-
-        def widen(t: Tensor) -> Tensor:
-            return torch.nn.functional.pad(t, (0, 0, 0, width - t.shape[2]))
-
-        pairs = zip(self.layers, other.layers, strict=True)
-        layers = [(torch.cat([widen(k), widen(k2)]), torch.cat([widen(v), widen(v2)])) for (k, v), (k2, v2) in pairs]
-        return _BatchCache(layers, torch.cat([self.lengths_B, other.lengths_B]))
+    def join(self, other: "_BatchCache") -> None:
+        """Adds the rows of another."""
+        n, n_more, n_columns = len(self.lengths_B), len(other.lengths_B), int(other.lengths_B.max())
+        self._reserve(n + n_more, n_columns)
+        for pair, more in zip(self._layers, other._layers, strict=True):
+            for store, new in zip(pair, more, strict=True):
+                store[n : n + n_more, :, :n_columns] = new[:n_more, :, :n_columns]
+        self.lengths_B = torch.cat([self.lengths_B, other.lengths_B])
 
     def row(self, index: int) -> LayerCache:
         """A copy of one conversation's cache."""
         n = int(self.lengths_B[index])
-        return [(k[index, :, :n].clone(), v[index, :, :n].clone()) for k, v in self.layers]
+        return [(k[index, :, :n].clone(), v[index, :, :n].clone()) for k, v in self._layers]
+
+    def _reserve(self, n_rows: int, n_columns: int) -> None:
+        """Room for so many rows and columns, and for some more where there was not enough: it is not copied for every token."""
+        rows, _, columns, _ = self._layers[0][0].shape
+        if n_rows > rows or n_columns > columns:
+            below, right = (
+                (_roomy(n_rows, 8) - rows if n_rows > rows else 0),
+                (_roomy(n_columns, 64) - columns if n_columns > columns else 0),
+            )
+            sides = (0, 0, 0, right, 0, 0, 0, below)
+            self._layers = [(torch.nn.functional.pad(k, sides), torch.nn.functional.pad(v, sides)) for k, v in self._layers]
 
 
-def _roomy(n_columns: int) -> int:
-    """A capacity with room for some more columns, so that a cache is not copied for every token."""
-    return math.ceil((n_columns + 1) / 64) * 64
+def _roomy(n: int, step: int) -> int:
+    return math.ceil((n + 1) / step) * step
 
 
 class Engine:
     """Samples replies for many conversations at once."""
 
-    def __init__(self, backbone: Backbone, end: int, max_batch: int = MAX_BATCH) -> None:
+    def __init__(
+        self, backbone: Backbone, embed: Callable[[Sequence[Image]], list[Tensor]], end: int, max_batch: int = MAX_BATCH
+    ) -> None:
+        """`embed` gives the embeddings [visual tokens, K, D] of each of some images."""
         self._backbone = backbone
+        self._embed = embed
         self._end = end
         self._max_batch = max_batch
         self._waiting: list[Request] = []
@@ -192,7 +208,10 @@ class Engine:
         rows, n_before = list(alike.values()), len(self._active)
         self._active += rows  # from here on a failure reaches their callers
         cache, last_BD = self._prefill([row[0] for row in rows])
-        self._cache = cache if self._cache is None else self._cache.join(cache)
+        if self._cache is None:
+            self._cache = cache
+        else:
+            self._cache.join(cache)
         self._pick(n_before, self._logprobs(rows, last_BD))
 
     def _prefill(self, rows: list[Request]) -> tuple[_BatchCache, Tensor]:
@@ -203,12 +222,11 @@ class Engine:
         for i, r in enumerate(rows):
             ids[i, : n_new[i]] = torch.tensor(r.ids)
             positions[:, i, : n_new[i]] = r.positions
-        features = [r.features for r in rows if r.features is not None]
+        images = [image for r in rows for image in r.images]
+        features = torch.cat(self._embed(images)) if images else None
         cache = self._gather(rows)
         mask = cache.expect(max(n_new))
-        hidden = self._backbone.hidden(
-            ids.to(device), torch.cat(features) if features else None, positions.to(device), mask, cache
-        )
+        hidden = self._backbone.hidden(ids.to(device), features, positions.to(device), mask, cache)
         new = torch.tensor(n_new, device=device)
         cache.lengths_B = cache.lengths_B + new
         return cache, hidden[torch.arange(len(rows), device=device), new - 1]
@@ -262,11 +280,19 @@ class Engine:
         self._keep(kept, origin)
 
     def _keep(self, rows: list[Row], origin: Sequence[int]) -> None:
-        """Makes these the active rows; `origin` says which row of the cache each goes on from."""
-        if self._cache is not None and list(origin) != list(range(len(self._active))):
-            self._cache = self._cache.select(torch.tensor(origin, device=self._backbone.device)) if rows else None
-        self._active = rows
+        """Makes these the active rows, `origin` saying which row of the cache each goes on from. The first to go on from a row
+        stays where it is, so that only forks are copied and gaps filled from behind."""
+        if self._cache is None or not rows:
+            self._active, self._cache = rows, None
+            return
+        stays = {of: number for number, of in reversed(list(enumerate(origin))) if of < len(rows)}
+        moves = [number for number, of in enumerate(origin) if stays.get(of) != number]
+        targets = [place for place in range(len(rows)) if place not in stays]
+        self._cache.move(targets, [origin[number] for number in moves], len(rows))
+        placed = stays | dict(zip(targets, moves, strict=True))
+        self._active = [rows[placed[place]] for place in range(len(rows))]
 
+    @torch.inference_mode()
     def _retire(self) -> None:
         """Hands finished replies back and drops those that nobody waits for any more."""
         if self._cache is None or not any(_is_over(request) for row in self._active for request in row):

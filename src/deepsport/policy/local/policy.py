@@ -7,9 +7,10 @@ what training reads. A frame's embedding is computed once per set of weights and
 # (torch, transformers and safetensors are only partly typed)
 
 import asyncio
+import math
 import random
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -22,6 +23,9 @@ from deepsport.policy.local.engine import Engine, LayerCache, Request
 from deepsport.policy.local.preprocess import Preprocessor
 from deepsport.records import TokenRecord
 
+MOST_PATCHES = 65_536
+"""Patches that go through the vision tower at once: some 50 frames of 640x360, or 2,000 of nano's."""
+
 
 class FrameFeatures:
     """Frame embeddings [n_tokens, K, D] of one set of weights, least recently used dropped first."""
@@ -32,14 +36,14 @@ class FrameFeatures:
         self._max_frames = max_frames
         self._kept: OrderedDict[tuple[str, int], Tensor] = OrderedDict()
 
-    @torch.no_grad()
     def __call__(self, images: Sequence[Image]) -> list[Tensor]:
-        """The embeddings of images, computing those not known yet in one pass. Raises PolicyError on an impossible size."""
+        """The embeddings of images; those not known yet are computed together. Raises PolicyError on an impossible size."""
         wanted = {(image.frame.video, image.frame.index): image for image in images}
         unknown = {key: image for key, image in wanted.items() if key not in self._kept}
-        if unknown:
-            patches, grids = zip(*(self._preprocessor.patches(image.pixels) for image in unknown.values()), strict=True)
-            self._kept.update(zip(unknown, self._backbone.features(patches, grids), strict=True))
+        for keys in _passes(unknown, self._preprocessor):
+            patches, grids = zip(*(self._preprocessor.patches(unknown[key].pixels) for key in keys), strict=True)
+            with torch.inference_mode(False), torch.no_grad():  # training reads them too
+                self._kept.update(zip(keys, self._backbone.features(patches, grids), strict=True))
         found = [self._kept[image.frame.video, image.frame.index] for image in images]
         for key in wanted:
             self._kept.move_to_end(key)
@@ -54,6 +58,20 @@ class FrameFeatures:
     def forget(self) -> None:
         """Drops everything: the vision tower's weights have changed, or videos have."""
         self._kept.clear()
+
+
+def _passes(images: Mapping[tuple[str, int], Image], preprocessor: Preprocessor) -> list[list[tuple[str, int]]]:
+    """Images in order, cut into sets that the vision tower takes at once."""
+    passes: list[list[tuple[str, int]]] = []
+    room = 0
+    for key, image in images.items():
+        n_patches = math.prod(preprocessor.grid(*image.pixels.shape[:2]))
+        if n_patches > room:
+            passes.append([])
+            room = MOST_PATCHES
+        passes[-1].append(key)
+        room -= n_patches
+    return passes
 
 
 class LocalPolicy:
@@ -81,7 +99,7 @@ class LocalPolicy:
         self.arena_only = arena_only
         """Knows only the arena."""
         self.features = FrameFeatures(backbone, preprocessor)
-        self.engine = Engine(backbone, chat.end)
+        self.engine = Engine(backbone, self.features, chat.end)
 
     def session(self, sampling: Sampling) -> Session:
         """Opens a conversation."""
@@ -107,12 +125,11 @@ class LocalSession:
         room = policy.context - n_prompt
         if room < 1:
             raise ContextOverflow(f"the conversation has {n_prompt} tokens, the context of {policy.name} holds {policy.context}")
-        features = policy.features(images)
         positions = mrope_positions(n_prompt, self._log.slots, policy.backbone.merge_size)
         request = Request(
             ids=self._log.ids[self._n_cached :],
             positions=torch.from_numpy(positions[:, self._n_cached :]),
-            features=torch.cat(features) if features else None,
+            images=images,
             key=(tuple(self._log.ids), tuple((slot.frame.video, slot.frame.index) for slot in self._log.slots)),
             cache=self._cache,
             n_cached=self._n_cached,
