@@ -66,7 +66,7 @@ def stress(
 
 
 def _show(rows: Sequence[Sequence[str]], path: Path) -> None:
-    """Prints a table and writes it as Markdown."""
+    """Prints a table, to a file or a pipe as Markdown, and writes it so."""
     from rich.console import Console
     from rich.table import Table
 
@@ -75,6 +75,10 @@ def _show(rows: Sequence[Sequence[str]], path: Path) -> None:
         grid.add_column(title, no_wrap=place == 0)
     for row in rows[1:]:
         grid.add_row(*row)
-    Console().print(grid)
     lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
-    path.write_text("".join(f"| {' | '.join(line)} |\n" for line in lines), encoding="utf-8")
+    text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    path.write_text(text, encoding="utf-8")
+    if Console().is_terminal:
+        Console().print(grid)
+    else:
+        typer.echo(text)
