@@ -15,7 +15,7 @@ class Pictures:
     """At most `max_bytes` of pictures, by file, state of the file, and index."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._room = max_bytes
+        self._max_bytes = self._room = max_bytes
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[str, Stamp, int], Pixels] = OrderedDict()
 
@@ -28,10 +28,10 @@ class Pictures:
         return found
 
     def keep(self, path: str, stamp: Stamp, pictures: Mapping[int, Pixels]) -> None:
-        """Takes in pictures that were not known."""
+        """Takes in pictures that were not known and are not too large."""
         with self._lock:
             for index, pixels in pictures.items():
-                if (path, stamp, index) not in self._kept:
+                if (path, stamp, index) not in self._kept and pixels.nbytes <= self._max_bytes:
                     self._kept[path, stamp, index] = pixels.copy()
                     self._room -= pixels.nbytes
             while self._room < 0:
