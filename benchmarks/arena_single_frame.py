@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import json
 import platform
-import random
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -97,7 +96,7 @@ def answers(policy: LocalPolicy, questions: Sequence[Question], truths: dict[str
         (time_s,) = source.times(question.video, [index])
         frame = Image(Frame(video=question.video, index=index, time_s=time_s), source.frames(question.video, [index])[0])
         reply = await policy.session(Sampling(max_tokens=24)).reply(
-            [Message("user", (*labelled(frame), f"Question: {question.text}"))]
+            [Message("user", (*labelled([frame]), f"Question: {question.text}"))]
         )
         assert question.gold is not None
         tick()
@@ -116,7 +115,6 @@ def main() -> None:
     options.add_argument("--clips", type=int, default=720)
     options.add_argument("--steps", type=int, default=240)
     given = options.parse_args()
-    random.seed(0)
     with tempfile.TemporaryDirectory() as made:
         known, known_truths = render(Path(made, "known"), given.clips, seed=11)
         fresh, fresh_truths = render(Path(made, "fresh"), given.clips // 4, seed=12)
