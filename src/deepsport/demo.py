@@ -99,8 +99,10 @@ class DemoConfig(Config):
         tokens_per_forward=4096,
         kl_coefficient=0.1,
         train_embeddings=False,
-        optimiser=OptimiserConfig(lr=1e-4, warmup_steps=5, schedule="cosine"),
+        temperature=0.6,
+        optimiser=OptimiserConfig(lr=1e-4, muon_lr=0.001, warmup_steps=5, schedule="cosine"),
     )
+    """Cooler than 1, where most of what goes wrong is a slip of the dice, and all that RL learns from it is not to slip."""
     reward: GatedReward = GatedReward()
     limits: Limits = Limits(style=PromptStyle.BRIEF, max_turns=5)
 

@@ -1,4 +1,4 @@
-"""Training learns: a fresh nano, a minute of perception, and clips it has never seen."""
+"""Training learns, seen on clips and questions it has never met: a minute of perception, and half a minute of RL."""
 
 import asyncio
 from pathlib import Path
@@ -8,11 +8,16 @@ import pytest
 from deepsport.config import load
 from deepsport.demo import Demo, DemoConfig
 from deepsport.policy.base import Image, Message, Sampling
+from deepsport.policy.local.checkpoint import load_policy
 from deepsport.policy.local.policy import LocalPolicy
-from deepsport.records import Episode, Frame
+from deepsport.records import Episode, Frame, Question, Reward
+from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
+from deepsport.train.grpo import GRPOConfig, reinforce, rollouts
+from deepsport.train.optimiser import OptimiserConfig
 from deepsport.train.perception import ASK
 from deepsport.video.source import FrameSource
+from tiny_models import LIMITS, clip, nano_folder, question
 
 SETTINGS = ["train_clips=48", "heldout_clips=16", "looks_per_clip=16", "perception.steps=90", "perception.batch_size=32"]
 
@@ -50,3 +55,41 @@ async def _share_right(policy: LocalPolicy, looks: list[Episode], source: FrameS
 def _sport(caption: str) -> str:
     """The sport in "frame 12: soccer, score 0 1, play."."""
     return caption.partition(": ")[2].partition(",")[0]
+
+
+class EvenWords(GatedReward):
+    """Pays the share of sampled tokens whose number is even: a habit that a policy of random weights has by half."""
+
+    def score(self, episode: Episode) -> Reward:
+        share = share_even(episode)
+        return Reward(total=share, accuracy=share, tool=0.0, format_penalty=0.0, well_formed=True)
+
+
+def share_even(episode: Episode) -> float:
+    """Of the sampled tokens of an episode."""
+    assert episode.tokens is not None
+    said = [token for token, own in zip(episode.tokens.ids, episode.tokens.sampled, strict=True) if own]
+    return sum(token % 2 == 0 for token in said) / len(said)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("learning")
+def test_rl_finds_out_what_pays_and_does_it_on_unseen_clips(tmp_path: Path) -> None:
+    policy = load_policy(str(nano_folder(tmp_path / "nano")))
+    config = GRPOConfig(
+        steps=30, questions_per_step=4, group_size=8, max_reply_tokens=8, optimiser=OptimiserConfig(lr=1e-2, warmup_steps=2)
+    )
+    known = [question(clip(tmp_path / f"known-{n}.mp4", 40 + n), f"known-{n}") for n in range(4)]
+    unseen = [question(clip(tmp_path / f"unseen-{n}.mp4", 60 + n), f"unseen-{n}") for n in range(4)]
+    with Run.open(tmp_path / "run", None) as run, FrameSource() as source:
+        before = _mean_share(policy, unseen, source, config)
+        reinforce(policy, known, source, config, run, limits=LIMITS, reward=EvenWords(), origin=tmp_path / "nano", seed=0)
+        after = _mean_share(policy, unseen, source, config)
+    assert before < 0.6, f"{before:.0%} of the words were even before anything was learnt"
+    assert after >= 0.9, f"{before:.0%} of the words were even before and {after:.0%} after RL"
+
+
+def _mean_share(policy: LocalPolicy, questions: list[Question], source: FrameSource, config: GRPOConfig) -> float:
+    """Of even tokens in sampled episodes."""
+    episodes = [episode for group in rollouts(policy, questions, source, config, LIMITS, seed=99) for episode in group]
+    return sum(map(share_even, episodes)) / len(episodes)

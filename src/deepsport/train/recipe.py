@@ -121,11 +121,15 @@ def play_back(
     episodes: Sequence[Episode], policy: LocalPolicy, source: FrameSource, limits: Limits, *, shown: bool = True
 ) -> list[Episode]:
     """The episodes with a token record of the policy. Raises BadRecord for one that does not play back as recorded."""
-    with track("play back", total=len(episodes), unit="episodes", shown=shown) as tick:
-        played: list[Episode] = []
-        for episode in episodes:
-            played.append(asyncio.run(_play_back(episode, policy, source, limits)))
-            tick()
+    played: list[Episode] = []
+
+    async def one_by_one() -> None:
+        with track("play back", total=len(episodes), unit="episodes", shown=shown) as tick:
+            for episode in episodes:
+                played.append(await _play_back(episode, policy, source, limits))
+                tick()
+
+    asyncio.run(one_by_one())
     return played
 
 
