@@ -17,7 +17,7 @@ from deepsport.policy.local.policy import LocalPolicy
 from deepsport.records import TokenRecord
 from deepsport.train.forward import lay_out, sampled_logprobs
 from deepsport.train.tree import LEAST_SAVING, Tree, grow, portions
-from tiny_models import features_of, image, nano_folder, opening, qwen3_folder, qwen25_folder, widen
+from tiny_models import features_of, image, nano_folder, opening, qwen3_folder, qwen25_folder, wide_nano, widen
 
 SIZES = ((80, 120), (56, 112), (130, 130), (112, 60))
 WORDS = [
@@ -121,6 +121,25 @@ def test_every_record_can_be_read_off_the_tree(policy, seed):
         for record, place in zip(records, tree.places, strict=True):
             assert tuple(packed[place]) == record.ids
         assert len(packed) == tree.n_tokens
+
+
+def test_no_gradient_depends_on_which_thread_comes_first(tmp_path):
+    """On a CPU, what was read more than once by indexing gets its gradients in the order in which threads finish."""
+    policy = wide_nano(tmp_path)
+    part = lay_out(random_records(policy, seed=3), policy.backbone, least_saving=1)
+    seen_frames = {frame: embedded.detach() for frame, embedded in all_features(policy).items()}
+    read = sampled_logprobs(policy.backbone, part, seen_frames)
+    names, ahead = set[str](), [read.grad_fn]
+    seen = set[object]()
+    while ahead:
+        node = ahead.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        names.add(node.name())
+        ahead += [above for above, _ in node.next_functions]
+    assert "EmbeddingBackward0" in names
+    assert "IndexBackward0" not in names
 
 
 def unique_prefixes(records: Sequence[TokenRecord]) -> int:

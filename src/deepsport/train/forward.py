@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from deepsport.policy.local.backbone import Backbone, TreeMask
 from deepsport.policy.local.chat import mrope_positions
@@ -66,7 +67,7 @@ def sampled_logprobs(
     """[S] log-probability of each sampled token given all before it. Raises TrainingError when tokens and frames disagree."""
     through = _packed if packed else _in_rows
     hidden_ND = through(backbone, part, features)
-    logprobs = backbone.logprobs(hidden_ND[part.before_S], temperature)
+    logprobs = backbone.logprobs(_take(hidden_ND, part.before_S), temperature)
     return logprobs.gather(-1, part.tokens_S[:, None])[:, 0]
 
 
@@ -98,13 +99,24 @@ def _in_rows(backbone: Backbone, part: Part, features: Features) -> Tensor:
         positions = torch.stack([_padded(axis, real_RL) for axis in part.positions_3N[:, span]])
         mask = keys.look_back(row, real_RL)
         frames = [slot.frame for node in row for slot in tree.slots(node)]
-        hidden.append(backbone.hidden(ids_RL, _of(features, frames), positions, mask, keys)[real_RL])
+        hidden_RLD = backbone.hidden(ids_RL, _of(features, frames), positions, mask, keys)
+        hidden.append(_take(hidden_RLD.flatten(0, 1), _places(real_RL)))
     return torch.cat(hidden)
 
 
 def _padded(values: Tensor, real_RL: Tensor) -> Tensor:
     """Values of the real places, in order, with zeros behind."""
     return torch.zeros(real_RL.shape, dtype=values.dtype, device=values.device).masked_scatter(real_RL, values)
+
+
+def _take(values: Tensor, index: Tensor) -> Tensor:
+    """`values[index]`, whose gradient is added up in a fixed order: that of indexing depends on which thread comes first."""
+    return functional.embedding(index, values.flatten(1)).unflatten(-1, values.shape[1:])
+
+
+def _places(mask: Tensor) -> Tensor:
+    """Where a mask is true, counted row by row."""
+    return mask.flatten().nonzero()[:, 0]
 
 
 def _of(features: Features, frames: Sequence[Frame]) -> Tensor | None:
@@ -136,7 +148,7 @@ class _KeysAbove:
                 look[index, :n], seen[index, :n] = torch.cat(columns), True
         self._look = look.to(device)
         kept_R = [id(node) in self._above for node in row]
-        self._keep = real_RL & torch.tensor(kept_R, device=device)[:, None]
+        self._keep = _places(real_RL & torch.tensor(kept_R, device=device)[:, None])
         for node in row:
             if id(node) in self._above:
                 self._first[id(node)] = self._n_kept
@@ -149,8 +161,12 @@ class _KeysAbove:
         """Takes a row's keys and values [R, H, L, head_dim]; returns them behind those above."""
         kept, whole = self._kept.setdefault(layer, []), (keys, values)
         if self._look.shape[1]:
-            above = (torch.cat(each)[self._look].transpose(1, 2) for each in zip(*kept, strict=True))
+            above = (_take(torch.cat(each), self._look).transpose(1, 2) for each in zip(*kept, strict=True))
             whole = tuple(torch.cat([past, own], dim=2) for past, own in zip(above, whole, strict=True))
-        if bool(self._keep.any()):
-            kept.append((keys.transpose(1, 2)[self._keep], values.transpose(1, 2)[self._keep]))
+        if len(self._keep):
+            kept.append((self._kept_of(keys), self._kept_of(values)))
         return whole[0], whole[1]
+
+    def _kept_of(self, own: Tensor) -> Tensor:
+        """[tokens, H, head_dim] of a row's [R, H, L, head_dim]."""
+        return _take(own.transpose(1, 2).flatten(0, 1), self._keep)
