@@ -6,7 +6,7 @@ It can always be found, for the board changes once. Where an event is too long t
 anywhere, and has been found if one of them shows it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -68,13 +68,22 @@ class Cell(Record):
     """Share in which a call lay within the window of the call before it."""
 
 
+class SportCell(Record):
+    """What a policy did in one sport and at one length, over all durations."""
+
+    sport: str
+    length: int
+    n_questions: int
+    hit: float
+    accuracy: float
+
+
 class Stress(Record):
     """The whole grid."""
 
     system: str
     cells: tuple[Cell, ...]
-    by_sport: dict[str, float]
-    """Share of hits over all cells."""
+    sports: tuple[SportCell, ...]
     by_calls: dict[str, float]
     """Share of the questions, by number of calls."""
 
@@ -88,7 +97,7 @@ def run_stress(folder: Path, config: StressConfig, policy: Policy, style: Prompt
         stress = Stress(
             system=config.system,
             cells=tuple(_cell(*cell, made, config.seed) for cell, made in episodes.items()),
-            by_sport={sport: _hit_rate(e for e in whole if e.question.sport == sport) for sport in _sports(whole)},
+            sports=tuple(_sport_cells(episodes)),
             by_calls={str(n): fmean(len(e.calls) == n for e in whole) for n in range(config.max_turns)},
         )
         run.write("stress.json", stress.model_dump_json(indent=1) + "\n")
@@ -157,20 +166,45 @@ def zoomed_on(episode: Episode) -> bool:
     return any(a <= c and d <= b and (a, b) != (c, d) for (a, b), (c, d) in pairwise(spans))
 
 
-def _hit_rate(episodes: Iterable[Episode]) -> float:
-    return fmean(found(episode) for episode in episodes)
+def _sport_cells(episodes: Mapping[tuple[int, int], Sequence[Episode]]) -> Iterator[SportCell]:
+    by_place: dict[tuple[str, int], list[Episode]] = {}
+    for (_, length), made in episodes.items():
+        for episode in made:
+            by_place.setdefault((episode.question.sport or "", length), []).append(episode)
+    for (sport, length), asked in sorted(by_place.items()):
+        yield SportCell(
+            sport=sport,
+            length=length,
+            n_questions=len(asked),
+            hit=fmean(map(found, asked)),
+            accuracy=fmean(answer_accuracy(episode) or 0.0 for episode in asked),
+        )
 
 
-def _sports(episodes: Sequence[Episode]) -> list[str]:
-    return sorted({episode.question.sport for episode in episodes if episode.question.sport})
+def rows(results: Sequence[Stress], figure: str) -> list[list[str]]:
+    """A table of one figure in per cent, durations down and lengths across; of several policies the mean and the range."""
+    cells = [(f"{c.duration} frames", c.length, getattr(c, figure)) for result in results for c in result.cells]
+    return _table("event", cells)
 
 
-def rows(stress: Stress, figure: str) -> list[list[str]]:
-    """A table of one figure in per cent, durations down and lengths across, the heading first."""
-    lengths = sorted({cell.length for cell in stress.cells})
-    values_by_cell = {(cell.duration, cell.length): getattr(cell, figure) for cell in stress.cells}
-    table = [["event \\ clip", *(f"{length} frames" for length in lengths)]]
-    for duration in sorted({cell.duration for cell in stress.cells}):
-        values = [values_by_cell.get((duration, length)) for length in lengths]
-        table.append([f"{duration} frames", *("-" if value is None else f"{100 * value:.0f}" for value in values)])
+def sport_rows(results: Sequence[Stress], figure: str) -> list[list[str]]:
+    """The same with the sports down."""
+    cells = [(c.sport.replace("_", " "), c.length, getattr(c, figure)) for result in results for c in result.sports]
+    return _table("sport", cells)
+
+
+def _table(heading: str, cells: Sequence[tuple[str, int, float]]) -> list[list[str]]:
+    """Of (row, length, share), in the order of the rows."""
+    lengths = sorted({length for _, length, _ in cells})
+    table = [[f"{heading} \\ clip", *(f"{length} frames" for length in lengths)]]
+    for row in dict.fromkeys(row for row, _, _ in cells):
+        table.append([row, *(_per_cent([v for r, n, v in cells if (r, n) == (row, length)]) for length in lengths)])
     return table
+
+
+def _per_cent(values: Sequence[float]) -> str:
+    """`97`, of several `92 (81-97)`, of none a dash."""
+    if not values:
+        return "-"
+    mean = f"{100 * fmean(values):.0f}"
+    return mean if len(values) == 1 else f"{mean} ({100 * min(values):.0f}-{100 * max(values):.0f})"

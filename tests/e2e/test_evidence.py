@@ -66,12 +66,27 @@ def test_the_oracle_finds_every_event_and_zooms_where_one_look_is_not_enough(tmp
         config = StressConfig(durations=(duration,), lengths=(length,), clips_per_cell=12)
         stress = run_stress(folder, config, Teacher(folder), PromptStyle.BRIEF)
         (cells[duration, length],) = stress.cells
-        assert len(stress.by_sport) == 12
+        assert len({cell.sport for cell in stress.sports}) == 12
+        assert sum(cell.n_questions for cell in stress.sports) == cells[duration, length].n_questions
     assert all(cell.accuracy == 1 and cell.hit == 1 and cell.n_questions == 24 for cell in cells.values())
     assert (cells[2, 64].calls, cells[2, 64].zooms) == (1, 0)
     assert cells[8, 64].calls < 1
     assert cells[2, 1024].calls > 2
     assert cells[2, 1024].zooms > 0.8  # now and then the second look happens upon it
+
+
+def test_several_policies_are_tabulated_together_and_finished_ones_are_kept(tmp_path: Path) -> None:
+    small = [str(tmp_path), "--model", "nano", "--model", "nano", "durations=[3]", "lengths=[64]", "clips_per_cell=2"]
+    printed = deepsport("stress", *small)
+    assert printed.count("(mean and range of the policies)") == 5
+    (line,) = (tmp_path / "hit.md").read_text().splitlines()[2:]
+    assert line.startswith("| 3 frames | ")
+    assert line.endswith("-100) |")
+    assert "soccer" in (tmp_path / "accuracy_by_sport.md").read_text()
+    episodes = tmp_path / "0/episodes/3-in-64.jsonl"
+    before = episodes.read_text()
+    assert deepsport("stress", *small).partition("hit, %")[2] == printed.partition("hit, %")[2]
+    assert episodes.read_text() == before
 
 
 def test_an_event_must_fit_between_two_of_the_first_frames() -> None:

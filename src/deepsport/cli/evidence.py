@@ -51,7 +51,7 @@ def stress(
         from deepsport.config import load
         from deepsport.evidence import draw_stress
         from deepsport.policy.local.checkpoint import load_policy
-        from deepsport.stress import Stress, StressConfig, rows, run_stress
+        from deepsport.stress import Stress, StressConfig, rows, run_stress, sport_rows
 
         results: list[Stress] = []
         for number, name in enumerate(model or ["nano"]):
@@ -59,9 +59,13 @@ def stress(
             config = load(StressConfig, recipe, [*(overrides or ()), f"system={name}"])
             style = PromptStyle.BRIEF if policy.brief else PromptStyle.FULL
             results.append(run_stress(folder / str(number), config, policy, style))
-            for figure in ("hit", "accuracy", "zooms"):
-                typer.echo(f"{name}: {figure}, %")
-                _show(rows(results[-1], figure), folder / str(number) / f"{figure}.md")
+        of_several = " (mean and range of the policies)" if len(results) > 1 else ""
+        for figure in ("hit", "accuracy", "zooms"):
+            typer.echo(f"{figure}, %{of_several}")
+            _show(rows(results, figure), folder / f"{figure}.md")
+        for figure in ("hit", "accuracy"):
+            typer.echo(f"{figure} by sport, %{of_several}")
+            _show(sport_rows(results, figure), folder / f"{figure}_by_sport.md")
         draw_stress(results, folder / "stress.png")
 
 
