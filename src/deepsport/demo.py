@@ -80,12 +80,12 @@ class DemoConfig(Config):
     """Scripts whose questions are studied as text; nothing of them is rendered."""
     study: SFTConfig = SFTConfig(steps=150, batch_size=64, train_vision=False, checkpoint_every=10, optimiser=FROM_SCRATCH)
     """Answer questions when all that can be seen has been said: the rules, and which word answers which question."""
-    perception: SFTConfig = SFTConfig(steps=180, batch_size=64, checkpoint_every=10, optimiser=FROM_SCRATCH)
+    perception: SFTConfig = SFTConfig(steps=160, batch_size=64, checkpoint_every=10, optimiser=FROM_SCRATCH)
     """Name what a single frame shows."""
     reading: SFTConfig = SFTConfig(steps=60, batch_size=12, train_vision=False, checkpoint_every=10, optimiser=ONWARD)
     """Name what each of several frames shows, in turn, and answer about an event among them; with fewer frames, more samples."""
     sft: SFTConfig = SFTConfig(
-        steps=180,
+        steps=230,
         batch_size=32,
         train_vision=False,
         checkpoint_every=10,

@@ -112,7 +112,8 @@ def test_the_recipes_of_nano_and_of_the_ablation_are_read_as_what_they_are() -> 
     nano = load(DemoConfig, RECIPES / "nano.toml")
     assert (nano.haste, nano.long_share, nano.rl.kl_coefficient) == (0.0, 0.3, DemoConfig().rl.kl_coefficient)
     ablation = load(AblationConfig, RECIPES / "ablate.toml")
-    assert (len(ablation.seeds), ablation.demo.rl.steps, ablation.demo.sft) == (3, 16, DemoConfig().sft)
+    assert (len(ablation.seeds), ablation.demo.rl.steps, ablation.demo.sft.steps) == (3, 16, 180)
+    assert ablation.demo.reading == DemoConfig().reading
     seeds = load(AblationConfig, RECIPES / "seeds.toml")
     assert (len(seeds.seeds), seeds.variants, seeds.demo.rl) == (3, ("sft", "sft_rl"), DemoConfig().rl)
     assert not {*seeds.seeds} & {*ablation.seeds}, "seeds on which nothing was chosen"
