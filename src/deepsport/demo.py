@@ -85,7 +85,7 @@ class DemoConfig(Config):
     reading: SFTConfig = SFTConfig(steps=60, batch_size=12, train_vision=False, checkpoint_every=10, optimiser=ONWARD)
     """Name what each of several frames shows, in turn, and answer about an event among them; with fewer frames, more samples."""
     sft: SFTConfig = SFTConfig(
-        steps=230,
+        steps=270,
         batch_size=32,
         train_vision=False,
         checkpoint_every=10,
