@@ -121,7 +121,7 @@ def play_back(
     episodes: Sequence[Episode], policy: LocalPolicy, source: FrameSource, limits: Limits, *, shown: bool = True
 ) -> list[Episode]:
     """The episodes with a token record of the policy. Raises BadRecord for one that does not play back as recorded."""
-    played: list[Episode] = []
+    played: list[Episode] = []  # not returned, for the reason given in `grpo.rollouts`
 
     async def one_by_one() -> None:
         with track("play back", total=len(episodes), unit="episodes", shown=shown) as tick:
