@@ -63,9 +63,10 @@ def on_fixed_words(
     """What is sampled may flip by a last bit, and from there on two runs have nothing in common; fixed words do not."""
     rewards = [Reward(total=t, accuracy=t, tool=0.0, format_penalty=0.0, well_formed=True) for t in (1.0, 0.2, 0.6)]
     learner = Learner(Trainee(policy, source, config, config.steps, world=world), config)
+    learnt: list[dict[str, float | str]] = []
     for step in range(config.steps):
-        learnt = learner.step([Group(taught, rewards)], step)
-        run.append("metrics.jsonl", {"stage": "fixed", "step": step, **learnt})
+        learnt.append({"stage": "fixed", "step": step, **learner.step([Group(taught, rewards)], step)})
+    run.write("fixed.json", json.dumps(learnt))
 
 
 if __name__ == "__main__":

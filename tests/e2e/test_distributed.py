@@ -2,8 +2,11 @@
 
 import json
 import os
+import random
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -16,12 +19,29 @@ STEPS = 20
 SCRIPT = Path(__file__).parents[1] / "train_together.py"
 
 
-def train(model: Path, video: Path, folder: Path, n_processes: int, steps: int = STEPS) -> list[dict[str, float]]:
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(n_processes)] if n_processes > 1 else []
+def start(model: Path, video: Path, folder: Path, n_processes: int, steps: int = STEPS) -> subprocess.Popen[str]:
+    """torchrun starts all processes again if one dies, as docs/training.md advises: gloo's own thread has been seen to crash."""
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--max-restarts", "1", "--nproc-per-node", str(n_processes)]
+    launcher = torchrun if n_processes > 1 else []
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
     command = [sys.executable, *launcher, str(SCRIPT), str(model), str(video), str(folder), str(steps)]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def finish(started: subprocess.Popen[str], folder: Path) -> list[dict[str, float]]:
+    _, said = started.communicate(timeout=300)
+    assert started.returncode == 0, said[-20_000:]
+    return lines(folder)
+
+
+def train(model: Path, video: Path, folder: Path, n_processes: int, steps: int = STEPS) -> list[dict[str, float]]:
+    return finish(start(model, video, folder, n_processes, steps), folder)
+
+
+def lines(folder: Path) -> list[dict[str, float]]:
+    """Of SFT, of RL, and of GRPO on fixed words."""
+    logged = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return logged + json.loads((folder / "fixed.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +55,7 @@ def runs(tmp_path_factory) -> dict[int, Path]:
 
 
 def losses(run: Path, stage: str, name: str) -> list[float]:
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [line[name] for line in lines if line["stage"] == stage]
+    return [line[name] for line in lines(run) if line["stage"] == stage]
 
 
 @pytest.mark.parametrize(("stage", "name"), [("sft", "loss"), ("sft", "grad_norm"), ("fixed", "loss"), ("fixed", "grad_norm")])
@@ -75,3 +94,24 @@ def test_a_run_begun_by_two_goes_on_with_one_and_the_other_way_round(runs, tmp_p
         train(model, video, folder, first, steps=STEPS)
         more = train(model, video, folder, then, steps=STEPS + 2)
         assert [line["step"] for line in more if line["stage"] == "rl"] == [*range(STEPS), STEPS, STEPS + 1]
+
+
+def workers(torchrun: subprocess.Popen[str]) -> list[int]:
+    """The processes it started, by rank."""
+    return [int(pid) for pid in Path(f"/proc/{torchrun.pid}/task/{torchrun.pid}/children").read_text().split()]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.skipif(
+    not Path("/proc/self/task").exists(), reason="finds the processes of torchrun under /proc, which only Linux has"
+)
+def test_a_process_that_is_killed_is_started_again_and_nothing_is_lost(runs, tmp_path, rank):
+    started = start(runs[1].parent / "nano", runs[1].parent / "clip.mp4", tmp_path, 2)
+    metrics, n_before = tmp_path / "metrics.jsonl", random.Random(rank).randint(2, STEPS - 5)
+    while started.poll() is None and (not metrics.exists() or metrics.read_text().count("\n") < n_before):
+        time.sleep(0.05)
+    os.kill(workers(started)[rank], signal.SIGKILL)
+    finish(started, tmp_path)
+    for name in ("loss", "grad_norm"):
+        assert losses(tmp_path, "sft", name) == losses(runs[2], "sft", name)
+    assert [line["step"] for line in lines(tmp_path) if line["stage"] == "rl"] == [*range(STEPS)]

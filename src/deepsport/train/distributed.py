@@ -6,6 +6,7 @@ makes the others are told. Rank 0 alone writes to the run directory.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (torch is only partly typed)
 
+import gc
 import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -16,8 +17,10 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.rendezvous import rendezvous
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from deepsport.config import Config
@@ -32,7 +35,6 @@ class World:
 
     rank: int = 0
     size: int = 1
-    mesh: DeviceMesh | None = None
 
     @property
     def writes(self) -> bool:
@@ -85,28 +87,29 @@ ALONE = World()
 @contextmanager
 def join() -> Generator[World]:
     """The world that torchrun describes in the environment; one process without it."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
         return
-    on_gpu = torch.cuda.is_available()
-    if on_gpu:
+    if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if on_gpu else "gloo")
+    store, rank, size = next(rendezvous("env://"))
+    # after a restart torchrun may hand out the store of the attempt before, which still holds the addresses of the dead
+    store = PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", store=store, rank=rank, world_size=size)
     try:
-        mesh = init_device_mesh("cuda" if on_gpu else "cpu", (size,))
-        yield World(dist.get_rank(), size, mesh)
+        yield World(rank, size)
     finally:
+        gc.collect()  # a mesh that lives on would keep gloo's thread, and the interpreter must not end before it does
         dist.destroy_process_group()
 
 
 def shard(root: nn.Module, blocks: Sequence[nn.Module], world: World, *, half: bool) -> None:
     """Shards a module in place, block by block. `half`: compute in bfloat16, keep and reduce in fp32."""
-    assert world.mesh is not None
+    mesh = init_device_mesh("cuda" if torch.cuda.is_available() else "cpu", (world.size,))
     precision = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32) if half else MixedPrecisionPolicy()
     for block in blocks:
-        fully_shard(block, mesh=world.mesh, mp_policy=precision)
-    fully_shard(root, mesh=world.mesh, mp_policy=precision)
+        fully_shard(block, mesh=mesh, mp_policy=precision)
+    fully_shard(root, mesh=mesh, mp_policy=precision)
     # it must not happen silently that nothing is sharded
     assert all(isinstance(parameter, DTensor) for parameter in root.parameters())
 
