@@ -186,4 +186,4 @@ def test_what_others_were_shown_does_not_change_what_a_tool_token_teaches(model,
     )
     one, other = (trainee.portions([tokens])[0] for tokens in (record, noisy))
     assert torch.equal(one.part.old_logprobs_S, other.part.old_logprobs_S)
-    assert len(one.part.tokens_S) == sum(record.sampled)
+    assert len(one.part.unique_S) == sum(record.sampled)

@@ -1,12 +1,13 @@
 """A tree of episodes through the model: the log-probabilities that a policy gives to the tokens it spoke, with gradients.
 
-The record is taken as it is: nothing is tokenised here. Logits are computed only where the policy spoke, so the vocabulary never
-meets the observation tokens. Two ways through, equal up to rounding:
+The record is taken as it is: nothing is tokenised here. Logits are computed only where the policy spoke, once for what
+several episodes said alike, so the vocabulary never meets the observation tokens. Two ways through, equal up to rounding:
 
     in rows   nodes of one depth side by side, each looking back at the keys of the nodes above it: least arithmetic, for CPUs
     packed    all tokens in one row under a tree mask: one pass, FlexAttention on a GPU, which skips what the mask leaves out
 
-R rows, L columns of them, A columns of what they look back at; N packed tokens, S sampled tokens, H heads, D hidden size.
+R rows, L columns of them, A columns of what they look back at; N packed tokens, S sampled tokens, of which U differ in what was
+said or in what came before, H heads, D hidden size.
 """
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (torch, transformers and safetensors are only partly typed)
@@ -35,9 +36,11 @@ class Part:
     positions_3N: Tensor
     old_logprobs_S: Tensor
     """The sampler's log-probabilities."""
-    tokens_S: Tensor
-    before_S: Tensor
-    """The packed token that each sampled token is predicted from."""
+    tokens_U: Tensor
+    before_U: Tensor
+    """The packed token from which each of them is predicted."""
+    unique_S: Tensor
+    """Which of those a sampled token is."""
     record_S: Tensor
     """Which of the records each sampled token belongs to."""
 
@@ -50,13 +53,16 @@ def lay_out(records: Sequence[TokenRecord], backbone: Backbone, *, least_saving:
     sampled = [np.flatnonzero(record.sampled) for record in records]
     logprobs = [np.array(record.logprobs, np.float32) for record in records]
     spans = [(node.record, slice(node.start, node.stop)) for node in tree.nodes]
+    tokens_S = np.concatenate([i[at] for i, at in zip(ids, sampled, strict=True)])
+    (before_U, tokens_U), unique_S = np.unique(np.stack([tree.before, tokens_S]), axis=1, return_inverse=True)
     return Part(
         tree,
         ids_N=torch.from_numpy(np.concatenate([ids[record][span] for record, span in spans])).to(device),
         positions_3N=torch.from_numpy(np.concatenate([positions[record][:, span] for record, span in spans], axis=1)).to(device),
         old_logprobs_S=torch.from_numpy(np.concatenate([p[at] for p, at in zip(logprobs, sampled, strict=True)])).to(device),
-        tokens_S=torch.from_numpy(np.concatenate([i[at] for i, at in zip(ids, sampled, strict=True)])).to(device),
-        before_S=torch.from_numpy(tree.before).to(device),
+        tokens_U=torch.from_numpy(tokens_U).to(device),
+        before_U=torch.from_numpy(before_U).to(device),
+        unique_S=torch.from_numpy(unique_S).to(device),
         record_S=torch.from_numpy(tree.record_of).to(device),
     )
 
@@ -67,8 +73,8 @@ def sampled_logprobs(
     """[S] log-probability of each sampled token given all before it. Raises TrainingError when tokens and frames disagree."""
     through = _packed if packed else _in_rows
     hidden_ND = through(backbone, part, features)
-    logprobs = backbone.logprobs(_take(hidden_ND, part.before_S), temperature)
-    return logprobs.gather(-1, part.tokens_S[:, None])[:, 0]
+    logprobs_UV = backbone.logprobs(_take(hidden_ND, part.before_U), temperature)
+    return _take(logprobs_UV.gather(-1, part.tokens_U[:, None]), part.unique_S)[:, 0]
 
 
 def _packed(backbone: Backbone, part: Part, features: Features) -> Tensor:
@@ -134,8 +140,8 @@ class _KeysAbove:
         """Per layer, keys and values [tokens, H, head_dim]."""
         self._keep = self._look = torch.empty(0)
 
-    def look_back(self, row: Sequence[Node], real_RL: Tensor) -> Tensor:
-        """Prepares for a row of nodes; returns its mask [R, 1, L, A + L]."""
+    def look_back(self, row: Sequence[Node], real_RL: Tensor) -> Tensor | None:
+        """Prepares for a row of nodes; returns its mask [R, 1, L, A + L], none if there is nothing above it."""
         device, n_columns = real_RL.device, real_RL.shape[1]
         spans = [[(self._first[id(above)], above.n_tokens) for above in node.lineage()[:-1]] for node in row]
         n_above = max(sum(n for _, n in above) for above in spans)
@@ -153,6 +159,8 @@ class _KeysAbove:
             if id(node) in self._above:
                 self._first[id(node)] = self._n_kept
                 self._n_kept += node.n_tokens
+        if not n_above:
+            return None
         causal = torch.ones(n_columns, n_columns, dtype=torch.bool, device=device).tril()
         own = causal.expand(len(row), -1, -1)
         return torch.cat([seen.to(device)[:, None].expand(-1, n_columns, -1), own], dim=-1)[:, None]

@@ -123,11 +123,13 @@ def grow(records: Sequence[TokenRecord], *, least_saving: int = LEAST_SAVING) ->
     def branch(members: Sequence[int], start: int, parent: Node | None) -> None:
         """Places what the members, alike up to `start`, hold from there on."""
         stop = _common_end(keys, members, start)
-        if stop > start and (len(members) == 1 or (len(members) - 1) * (stop - start) >= least_saving):
+        parts = _parts(keys, members, stop)
+        n_apart = sum(len(part) if len(keys[part[0]]) == stop else 1 for part in parts)
+        if stop > start and (len(members) == 1 or (n_apart - 1) * (stop - start) >= least_saving):
             parent = Node(members[0], start, stop, parent)
             start = stop
             nodes.append(parent)
-        for part in _parts(keys, members, stop):
+        for part in parts:
             ended = len(keys[part[0]]) == stop
             if ended and start == stop:
                 leaves.update(dict.fromkeys(part, parent))

@@ -121,13 +121,13 @@ class Backbone:
         ids_BL: Tensor,
         features: Tensor | None,
         positions_3BL: Tensor,
-        mask: Tensor | TreeMask,
+        mask: Tensor | TreeMask | None,
         cache: KeyValueStore | None = None,
     ) -> Tensor:
         """Last hidden states [B, L, D].
 
         features: [sum of visual tokens, K, D] in row-major order of the image placeholders in ids_BL.
-        mask: boolean [B, 1, L, keys], true where a query may look.
+        mask: boolean [B, 1, L, keys], true where a query may look; None: at what comes before it among these tokens.
         Raises TrainingError when placeholders and embeddings differ in number."""
         embeddings = self._language.embed_tokens(ids_BL)
         visual = ids_BL == self._image_pad
@@ -163,16 +163,16 @@ def head_dim(text_config: Any) -> int:
     return getattr(text_config, "head_dim", None) or text_config.hidden_size // text_config.num_attention_heads
 
 
-def _for_attention(mask: Tensor | TreeMask) -> Tensor | BlockMask:
-    if isinstance(mask, Tensor):
-        return mask
-    return mask.blocks() if mask.node_N.is_cuda else mask.dense()
+def _for_attention(mask: Tensor | TreeMask | None) -> Tensor | BlockMask | None:
+    if isinstance(mask, TreeMask):
+        return mask.blocks() if mask.node_N.is_cuda else mask.dense()
+    return mask
 
 
 def _text_attention(
-    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | BlockMask, **settings: Any
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | BlockMask | None, **settings: Any
 ) -> tuple[Tensor, Tensor | None]:
-    """FlexAttention under a block mask, else PyTorch's fused attention."""
+    """FlexAttention under a block mask, else PyTorch's fused attention, which without a mask skips what comes later."""
     if isinstance(attention_mask, BlockMask):
         return flex_attention_forward(module, query, key, value, attention_mask, **settings)
     return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)

@@ -226,6 +226,8 @@ class Engine:
         features = torch.cat(self._embed(images)) if images else None
         cache = self._gather(rows)
         mask = cache.expect(max(n_new))
+        if not any(r.n_cached for r in rows):
+            mask = None
         hidden = self._backbone.hidden(ids.to(device), features, positions.to(device), mask, cache)
         new = torch.tensor(n_new, device=device)
         cache.lengths_B = cache.lengths_B + new
