@@ -2,8 +2,8 @@
 
     reader    knows all that this frame shows, and guesses where it does not show the answer
     trained   the shipped nano, which can read frames, taught to answer from this frame on so many clips, measured on others
-Chance is a uniform guess. By dimension; questions that any frame answers (which sport, what score) are a part of their own. Exit
-code 1 if the trained one lies above the reader in a dimension: then a frame shows more than the arena means it to.
+Chance is a uniform guess. By dimension; easy questions, which ask for no look (which sport, what score), are a part of their own
+and not judged. Exit code 1 if the trained one lies above the reader in a dimension: then a frame shows more than it is meant to.
 
     python benchmarks/arena_single_frame.py [--clips 720] [--steps 240]
 """
@@ -134,7 +134,8 @@ def main() -> None:
         cases[part] = {"chance": floor, "reader": reader, "trained": score, "interval": (low, high)}
     versions = {"python": platform.python_version(), "torch": torch.__version__}
     print(json.dumps({"name": "arena: scores of those who see one frame", "cases": cases, "versions": versions}))
-    if leaking := [part for part, case in cases.items() if case["interval"][0] > case["reader"]]:  # pyright: ignore
+    judged = {part: case for part, case in cases.items() if part != "easy"}
+    if leaking := [part for part, case in judged.items() if case["interval"][0] > case["reader"]]:  # pyright: ignore
         sys.exit(f"one frame shows more than it should in {', '.join(leaking)}")
 
 
