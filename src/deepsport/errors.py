@@ -17,6 +17,10 @@ class BadRecord(DeepSportError, ValueError):
     """A line of a record file that is not the record it should be."""
 
 
+class BadAnnotation(DeepSportError, ValueError):
+    """An annotation file that does not have the layout its source publishes."""
+
+
 class BadConfig(DeepSportError, ValueError):
     """A recipe or an override with an unknown key or a value out of bounds."""
 

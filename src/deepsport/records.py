@@ -98,6 +98,23 @@ class Window(Record):
         return self.start_s - 1e-3 <= time_s <= self.end_s + 1e-3
 
 
+class Provenance(Record):
+    """Where a question comes from: enough to find it again, to split by match, and to know what may be passed on."""
+
+    source: str
+    """Name of the importer."""
+    file: str
+    """The annotation file."""
+    record: str
+    """The record within it, by its id or its place."""
+    match: str
+    """What splits keep together: the match, competition or broadcast that the clip was cut from."""
+    licence: str
+    """Of the annotation; empty if it states none."""
+    event_frames: tuple[int, int] | None = None
+    """The event in frame indices of the clip, where the source counts frames: exact even if its frame rate is not."""
+
+
 class Question(Record):
     """A video, a text, and what is known about the right answer."""
 
@@ -113,6 +130,8 @@ class Question(Record):
     dimension: Dimension | None = None
     easy: bool = False
     """True if the sparse frames alone are enough (measures over-calling)."""
+    provenance: Provenance | None = None
+    """None for what the arena renders or a person asks."""
 
 
 class Frame(Record):

@@ -1,0 +1,1 @@
+"""Published annotations in, questions out."""

@@ -1,0 +1,130 @@
+"""Reading annotation files that nobody vouches for: one record at a time, with no more of a file in memory
+than its longest record.
+
+Text is UTF-8 with or without a byte order mark, or UTF-16 with one. JSON's NaN and Infinity are refused: they are not JSON.
+"""
+
+import codecs
+import json
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Never, TextIO, TypeVar
+
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from deepsport.data.source import Drops
+from deepsport.errors import BadAnnotation
+
+M = TypeVar("M", bound=BaseModel)
+
+LONGEST_RECORD = 64 * 2**20
+"""Characters."""
+
+_PIECE = 2**18
+"""Characters read at once, at least."""
+
+
+def annotation_files(path: Path, pattern: str) -> list[Path]:
+    """The file, or the files of a folder that match a pattern, in order. Raises BadAnnotation if there is none."""
+    found = [path] if path.is_file() else sorted(file for file in path.glob(pattern) if file.is_file())
+    if not found:
+        raise BadAnnotation(
+            f"{path} is neither a file nor a folder with {pattern}. `deepsport data sources` says what is needed."
+        )
+    return found
+
+
+def json_records(path: Path, layout: type[M], drops: Drops) -> Iterator[tuple[str, M]]:
+    """The items of a file that is one JSON array, each with its name for reports; those of another layout are dropped.
+
+    Raises BadAnnotation if the file is no such array."""
+    for place, item in enumerate(json_items(path)):
+        name = f"{path.name}[{place}]"
+        try:
+            yield name, layout.model_validate(item)
+        except ValidationError as error:
+            first = error.errors()[0]
+            drops.add(f"not in the layout: {'.'.join(map(str, first['loc']))}: {first['msg']}", name)
+
+
+def json_items(path: Path) -> Iterator[JsonValue]:
+    """The items of a file that is one JSON array. Raises BadAnnotation where it is not."""
+    with _told_where(path), _open(path) as file:
+        ahead = _Ahead(file)
+        ahead.take("[")
+        while ahead.peek() != "]":
+            yield ahead.value()
+            if ahead.peek() != "]":
+                ahead.take(",")
+
+
+class _Ahead:
+    """Text that is still to be read; what has been passed is forgotten."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._decoder = json.JSONDecoder(parse_constant=_refuse)
+        self._text = ""
+        self._at = 0
+
+    def peek(self) -> str:
+        """The next character that is not blank. Raises ValueError at the end."""
+        while True:
+            while self._at < len(self._text) and self._text[self._at].isspace():
+                self._at += 1
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._more():
+                raise ValueError("the file ends within the array")
+
+    def take(self, wanted: str) -> None:
+        """Passes a character. Raises ValueError if another one is next."""
+        if self.peek() != wanted:
+            raise ValueError(f"{self._text[self._at : self._at + 20]!r} where {wanted!r} should be")
+        self._at += 1
+
+    def value(self) -> JsonValue:
+        """Passes a value. Raises ValueError if there is none."""
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self._text, self._at)
+            except json.JSONDecodeError:
+                value, end = None, len(self._text)
+            if end < len(self._text):  # else what follows may belong to it
+                self._at = end
+                return value
+            if len(self._text) - self._at > LONGEST_RECORD:
+                raise ValueError(f"a record of over {LONGEST_RECORD:,} characters, or none at all")
+            if not self._more():
+                raise ValueError(f"no whole record at {self._text[self._at : self._at + 40]!r}")
+
+    def _more(self) -> bool:
+        """Reads at least as much as is there already, so that a long record is not decoded again for every piece."""
+        piece = self._file.read(max(_PIECE, len(self._text) - self._at))
+        self._text, self._at = self._text[self._at :] + piece, 0
+        return bool(piece)
+
+
+def _refuse(constant: str) -> Never:
+    raise ValueError(f"{constant} is not a number of JSON")
+
+
+def _open(path: Path) -> TextIO:
+    with path.open("rb") as file:
+        start = file.read(4)
+    utf16 = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return path.open(encoding="utf-16" if utf16 else "utf-8-sig")
+
+
+@contextmanager
+def _told_where(path: Path) -> Generator[None]:
+    try:
+        yield
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, BadAnnotation):
+            raise
+        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise BadAnnotation(
+            f"{path} cannot be read as a JSON array: {reason}. Download it again, or name another file."
+        ) from error
