@@ -113,6 +113,8 @@ class Provenance(Record):
     """Of the annotation; empty if it states none."""
     event_frames: tuple[int, int] | None = None
     """The event in frame indices of the clip, where the source counts frames: exact even if its frame rate is not."""
+    video_sha256: str = ""
+    """Of the clip's content, once it was there."""
 
 
 class Question(Record):

@@ -53,9 +53,10 @@ def json_items(path: Path) -> Iterator[JsonValue]:
     with _told_where(path), _open(path) as file:
         ahead = _Ahead(file)
         ahead.take("[")
-        while ahead.peek() != "]":
+        before = "["
+        while ahead.peek() != "]" or before == ",":
             yield ahead.value()
-            if ahead.peek() != "]":
+            if (before := ahead.peek()) != "]":
                 ahead.take(",")
 
 

@@ -94,7 +94,7 @@ class Asker:
         window: Window | None = None,
         easy: bool = False,
     ) -> Question:
-        """A question whose words the source gives. `frames` is the event where the source counts frames, `window` where seconds."""
+        """A question in words of its own; its event is `frames` where the source counts frames, `window` if it has seconds."""
         origin = Provenance(
             source=self.source,
             file=self.file,

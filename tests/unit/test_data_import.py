@@ -1,0 +1,140 @@
+"""From an annotation and a folder of clips to questions that can be asked: what is found, what is missing, what does not fit."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from deepsport.bench.tasks import load_questions
+from deepsport.cli.main import app
+from deepsport.data.clips import Clips
+from deepsport.data.importing import ImportReport, import_source
+from deepsport.data.source import Drops, Source, find_source
+from deepsport.errors import BadAnnotation
+from deepsport.records import Dimension, Question
+from video_files import Recipe, write
+
+
+def rally(video: str, frame: int, fps: float = -1) -> dict[str, object]:
+    events = [{"frame": frame, "label": "near_court_serve", "comment": ""}]
+    return {"video": video, "num_frames": 1000, "events": events, "fps": fps}
+
+
+def annotated(folder: Path, *clips: dict[str, object]) -> Path:
+    (folder / "val.json").write_text(json.dumps(clips))
+    return folder / "val.json"
+
+
+def lines(path: Path) -> list[Question]:
+    return [Question.model_validate_json(line) for line in path.read_text().splitlines()]
+
+
+def imported(tmp_path: Path, *clips: dict[str, object]) -> ImportReport:
+    return import_source(find_source("tennis"), annotated(tmp_path, *clips), tmp_path / "set", tmp_path / "videos")
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    (tmp_path / "videos" / "2019").mkdir(parents=True)
+    write(tmp_path / "videos" / "2019" / "a_1_2.mkv", Recipe(n_frames=60, rate=Fraction(50)))
+    return tmp_path / "videos"
+
+
+def test_a_clip_is_found_by_its_name_and_its_event_gets_the_clips_own_time(tmp_path: Path, videos: Path) -> None:
+    report = imported(tmp_path, rally("a_1_2", 20, fps=25))
+    asked = load_questions(tmp_path / "set" / "questions.jsonl")
+    assert (report.n_questions, report.n_clips, report.n_missing, report.dropped) == (3, 1, 0, ())
+    assert {question.video for question in asked} == {str(videos / "2019" / "a_1_2.mkv")}
+    serve = next(question for question in asked if question.id.endswith("serve"))
+    assert serve.window is not None
+    assert (serve.window.start_s, serve.window.end_s) == pytest.approx((15 / 50, 25 / 50))  # 25 frames a second would say twice
+    assert serve.provenance is not None
+    assert serve.provenance.video_sha256 == hashlib.sha256((videos / "2019" / "a_1_2.mkv").read_bytes()).hexdigest()
+
+
+def test_a_question_without_its_clip_is_kept_apart_and_not_asked(tmp_path: Path, videos: Path) -> None:
+    report = imported(tmp_path, rally("a_1_2", 20), rally("b_1_2", 20))
+    assert (report.n_questions, report.n_missing) == (3, 3)
+    assert {question.video for question in lines(tmp_path / "set" / "missing.jsonl")} == {"b_1_2.mp4"}
+
+
+def test_an_event_that_the_clip_does_not_have_and_a_clip_that_is_none_are_left_out(tmp_path: Path, videos: Path) -> None:
+    (videos / "c_1_2.mp4").write_text("not a video")
+    report = imported(tmp_path, rally("a_1_2", 59), rally("c_1_2", 5))
+    assert {each.reason: each.n_times for each in report.dropped} == {
+        "an event outside its clip": 2,
+        "a clip that cannot be read": 3,
+    }
+    assert [question.id for question in lines(tmp_path / "set" / "questions.jsonl")] == ["tennis/a_1_2/strokes"]
+
+
+@pytest.mark.parametrize(
+    "video", ["../secret.mp4", "/etc/secret.mp4", "..\\secret.mp4", "x/../../secret.mp4", "secret\x00.mp4", ""]
+)
+def test_no_path_of_an_annotation_leads_out_of_the_folder(tmp_path: Path, videos: Path, video: str) -> None:
+    (tmp_path / "secret.mp4").write_bytes((videos / "2019" / "a_1_2.mkv").read_bytes())
+    assert Clips(videos).find(video) is None
+
+
+def test_two_clips_of_one_name_are_told_apart_by_path_or_not_at_all(tmp_path: Path, videos: Path) -> None:
+    (videos / "2020").mkdir()
+    (videos / "2020" / "a_1_2.mp4").write_bytes(b"another")
+    clips = Clips(videos)
+    assert clips.find("a_1_2.mp4") is None
+    assert clips.find("2019/a_1_2.mp4") == videos / "2019" / "a_1_2.mkv"
+    assert clips.find("2020/a_1_2") == videos / "2020" / "a_1_2.mp4"
+
+
+def test_a_folder_without_clips_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadAnnotation, match="holds no video file"):
+        imported(tmp_path, rally("a_1_2", 20))
+
+
+def test_an_import_that_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
+    source = find_source("tennis")
+    import_source(source, annotated(tmp_path, rally("a_1_2", 20)), tmp_path / "set")
+    before = (tmp_path / "set" / "questions.jsonl").read_text()
+
+    def broken(path: Path, drops: Drops) -> Iterator[Question]:
+        yield next(iter(source.read(path, drops)))
+        raise BadAnnotation("the rest is missing")
+
+    odd = Source(name="odd", title="", sports=("tennis",), dimensions=(Dimension.RULES,), licence="", needs="", read=broken)
+    with pytest.raises(BadAnnotation, match="the rest is missing"):
+        import_source(odd, tmp_path / "val.json", tmp_path / "set")
+    assert (tmp_path / "set" / "questions.jsonl").read_text() == before
+    assert sorted(path.name for path in (tmp_path / "set").iterdir()) == ["import.json", "missing.jsonl", "questions.jsonl"]
+
+
+def deepsport(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_the_command_says_what_it_made_and_what_it_left_out(tmp_path: Path) -> None:
+    path = annotated(tmp_path, rally("a_1_2", 20), rally("a_1_2", 20), {"video": "x"})
+    done = deepsport("data", "import", "tennis", path, "-o", tmp_path / "set")
+    assert done.exit_code == 0
+    assert "3 questions about 1 clips" in done.stdout
+    assert "left out 3 x an id that was there before, such as tennis/a_1_2/" in done.stdout
+    report = ImportReport.model_validate_json((tmp_path / "set" / "import.json").read_text())
+    assert sum(dropped.n_times for dropped in report.dropped) == 4
+    assert len(lines(tmp_path / "set" / "questions.jsonl")) == report.n_questions == 3
+
+
+def test_the_sources_are_listed_with_their_licence_and_what_they_need() -> None:
+    listed = deepsport("data", "sources")
+    assert listed.exit_code == 0
+    assert "finegym: FineGym" in listed.stdout
+    assert "licence     CC-BY-NC-4.0" in listed.stdout
+
+
+def test_a_wrong_name_and_a_wrong_file_are_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "odd.json").write_text("{}")
+    for arguments, said in ((("tenis", "x"), "Did you mean 'tennis'"), (("tennis", tmp_path / "odd.json"), "odd.json cannot be")):
+        done = deepsport("data", "import", *arguments, "-o", tmp_path / "set")
+        assert done.exit_code == 2
+        assert said in done.stderr
