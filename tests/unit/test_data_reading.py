@@ -74,3 +74,8 @@ def test_a_record_of_another_layout_is_dropped_with_its_place_and_the_others_sta
     assert [name for name, _ in records] == ["a.json[0]", "a.json[1]"]
     assert drops.counts.total() == 4
     assert {name for names in drops.examples.values() for name in names} == {f"a.json[{place}]" for place in (2, 3, 4, 5)}
+
+
+def test_half_a_surrogate_pair_is_read_as_something_that_a_file_can_hold(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('[{"video": "a\\ud800b"}, {"video": "\\ud83c\\udfbe"}]')
+    assert list(json_items(tmp_path / "a.json")) == [{"video": "a?b"}, {"video": "🎾"}]

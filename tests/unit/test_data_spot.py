@@ -182,7 +182,6 @@ def test_every_source_says_what_it_is_and_bears_its_own_name() -> None:
         assert source.name == name
         assert source.title
         assert source.needs
-        assert source.sports
         assert source.dimensions
 
 

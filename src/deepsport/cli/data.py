@@ -25,7 +25,7 @@ def sources() -> None:
     with plain_errors():
         for source in installed().values():
             typer.echo(f"{source.name}: {source.title}")
-            typer.echo(f"  sports      {', '.join(source.sports)}")
+            typer.echo(f"  sports      {', '.join(source.sports) or 'what the annotation names'}")
             typer.echo(f"  dimensions  {', '.join(source.dimensions)}")
             typer.echo(f"  licence     {source.licence or 'none stated: its questions are not exported'}")
             typer.echo(f"  needs       {source.needs}")

@@ -4,15 +4,14 @@ than its longest record.
 Text is UTF-8 with or without a byte order mark, or UTF-16 with one. JSON's NaN and Infinity are refused: they are not JSON.
 """
 
-import codecs
 import json
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Never, TextIO, TypeVar
+from typing import TextIO, TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
+from deepsport.data.document import open_text, refuse_constant, storable, told_where
 from deepsport.data.source import Drops
 from deepsport.errors import BadAnnotation
 
@@ -50,7 +49,7 @@ def json_records(path: Path, layout: type[M], drops: Drops) -> Iterator[tuple[st
 
 def json_items(path: Path) -> Iterator[JsonValue]:
     """The items of a file that is one JSON array. Raises BadAnnotation where it is not."""
-    with _told_where(path), _open(path) as file:
+    with told_where(path, "a JSON array"), open_text(path) as file:
         ahead = _Ahead(file)
         ahead.take("[")
         before = "["
@@ -65,7 +64,7 @@ class _Ahead:
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
-        self._decoder = json.JSONDecoder(parse_constant=_refuse)
+        self._decoder = json.JSONDecoder(parse_constant=refuse_constant)
         self._text = ""
         self._at = 0
 
@@ -93,8 +92,8 @@ class _Ahead:
             except json.JSONDecodeError:
                 value, end = None, len(self._text)
             if end < len(self._text):  # else what follows may belong to it
-                self._at = end
-                return value
+                text, self._at = self._text[self._at : end], end
+                return storable(value, text)
             if len(self._text) - self._at > LONGEST_RECORD:
                 raise ValueError(f"a record of over {LONGEST_RECORD:,} characters, or none at all")
             if not self._more():
@@ -105,27 +104,3 @@ class _Ahead:
         piece = self._file.read(max(_PIECE, len(self._text) - self._at))
         self._text, self._at = self._text[self._at :] + piece, 0
         return bool(piece)
-
-
-def _refuse(constant: str) -> Never:
-    raise ValueError(f"{constant} is not a number of JSON")
-
-
-def _open(path: Path) -> TextIO:
-    with path.open("rb") as file:
-        start = file.read(4)
-    utf16 = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return path.open(encoding="utf-16" if utf16 else "utf-8-sig")
-
-
-@contextmanager
-def _told_where(path: Path) -> Generator[None]:
-    try:
-        yield
-    except (OSError, ValueError, RecursionError) as error:
-        if isinstance(error, BadAnnotation):
-            raise
-        reason = "nested too deeply" if isinstance(error, RecursionError) else error
-        raise BadAnnotation(
-            f"{path} cannot be read as a JSON array: {reason}. Download it again, or name another file."
-        ) from error

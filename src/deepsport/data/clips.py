@@ -35,7 +35,7 @@ class Clips:
     def find(self, video: str) -> Path | None:
         """The file for a path as an annotation gives it, with or without its ending."""
         wanted = PurePosixPath(video)
-        bare = wanted.with_suffix("") if wanted.suffix in ENDINGS else wanted
+        bare = wanted.with_suffix("") if wanted.suffix.lower() in ENDINGS else wanted
         if found := self._by_path.get(bare.as_posix()):
             return found
         alike = self._by_name.get(bare.name, [])

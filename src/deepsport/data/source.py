@@ -43,6 +43,7 @@ class Source:
     name: str
     title: str
     sports: tuple[str, ...]
+    """None if the annotation names its own."""
     dimensions: tuple[Dimension, ...]
     licence: str
     """Of the annotation; empty if it states none."""
