@@ -46,19 +46,24 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     """Replaces a file as a whole: a reader, or a kill, sees the old content or the new one.
 
     Raises RunError if the disk does not take it; the old file then stands."""
-    raw = content.encode() if isinstance(content, str) else content
+    with disk_errors(path), replacing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def replacing(path: Path) -> Generator[BinaryIO]:
+    """A file that takes the place of another when all of it is written; on an error the old one stands. Raises OSError."""
     temporary = path.with_name(f".{path.name}.{threading.get_ident()}.partial")
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                file.write(raw)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        _sync_folder(path.parent)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
 
 
 def read_records(path: Path, model: type[M]) -> Iterator[M]:

@@ -57,6 +57,12 @@ def labelled(images: Iterable[Image]) -> list[Part]:
     return parts
 
 
+def with_options(question: str, options: Sequence[str]) -> str:
+    """A closed question as it is put: its text and what may be answered, told apart even if an option holds a comma."""
+    between = "; " if any("," in option for option in options) else ", "
+    return f"{question} Options: {between.join(options)}."
+
+
 def _hurry(style: PromptStyle, turns_left: int) -> list[Part]:
     return ["\nThis is your last turn: answer now."] if style is PromptStyle.FULL and turns_left == 1 else []
 

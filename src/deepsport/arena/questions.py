@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import PurePosixPath
 
+from deepsport.agent.prompt import with_options
 from deepsport.arena.perception import say_action, say_digits, say_sport
 from deepsport.arena.script import N_STARTS
 from deepsport.arena.sport import Sport
@@ -130,7 +131,7 @@ def _closed(truth: ClipTruth, topic: Topic, text: str, options: Iterable[str], a
     shuffled = sorted(options)
     random.Random(f"{truth.seed}/{topic}").shuffle(shuffled)
     gold = Choice(options=tuple(shuffled), answer=answer)
-    return _question(truth, topic, f"{text} Options: {', '.join(shuffled)}.", gold)
+    return _question(truth, topic, with_options(text, shuffled), gold)
 
 
 def _question(truth: ClipTruth, topic: Topic, text: str, gold: Gold) -> Question:

@@ -75,6 +75,7 @@ def ask(
 
 
 def _with_options(question: str, options: str | None) -> str:
+    from deepsport.agent.prompt import with_options
     from deepsport.errors import BadConfig
 
     if options is None:
@@ -82,7 +83,7 @@ def _with_options(question: str, options: str | None) -> str:
     names = [name.strip() for name in options.split(",")]
     if len(names) < 2 or len(set(names)) < len(names) or not all(names):
         raise BadConfig(f"--options {options!r} must be two or more different answers, such as --options goal,save,miss")
-    return f"{question} Options: {', '.join(names)}."
+    return with_options(question, names)
 
 
 def _actor(model: str | None, endpoint: str | None, native_tools: bool) -> "Actor":

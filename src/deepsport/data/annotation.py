@@ -1,5 +1,5 @@
-"""Reading annotation files that nobody vouches for: one record at a time, with no more of a file in memory
-than its longest record.
+"""Reading annotation files that nobody vouches for: one record at a time, with no more of a file in memory than
+its longest record.
 
 Text is UTF-8 with or without a byte order mark, or UTF-16 with one. JSON's NaN and Infinity are refused: they are not JSON.
 """
@@ -43,8 +43,22 @@ def json_records(path: Path, layout: type[M], drops: Drops) -> Iterator[tuple[st
         try:
             yield name, layout.model_validate(item)
         except ValidationError as error:
-            first = error.errors()[0]
-            drops.add(f"not in the layout: {'.'.join(map(str, first['loc']))}: {first['msg']}", name)
+            drops.add(f"not in the layout: {first_fault(error)}", name)
+
+
+def record_of(layout: type[M], fields: object, name: str, drops: Drops) -> M | None:
+    """A record in a layout; one that is not is dropped, counted by the first field that is wrong."""
+    try:
+        return layout.model_validate(fields)
+    except ValidationError as error:
+        drops.add(f"not in the layout: {'.'.join(map(str, error.errors()[0]['loc'][:1]))}", name)
+        return None
+
+
+def first_fault(error: ValidationError) -> str:
+    """Where a record is first wrong, and what is."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def json_items(path: Path) -> Iterator[JsonValue]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from zlib import crc32
 
+from deepsport.agent.prompt import with_options
 from deepsport.records import Choice, Dimension, Fact, FreeText, Gold, Number, Provenance, Question, Window
 
 N_OPTIONS = 4
@@ -41,6 +42,7 @@ class Asker:
         *,
         dimension: Dimension = Dimension.RECOGNITION,
         frames: tuple[int, int] | None = None,
+        window: Window | None = None,
         easy: bool = False,
         words: Mapping[str, object] = NO_WORDS,
     ) -> Question:
@@ -48,9 +50,8 @@ class Asker:
 
         Raises ValueError if the family holds nothing else."""
         options = options_of(f"{self.source}/{self.record}/{topic}", right, family)
-        between = "; " if any("," in option for option in options) else ", "
-        text = f"{self._phrase(topic, phrasings, words)} Options: {between.join(options)}."
-        return self.given(topic, text, Choice(options=options, answer=right), dimension, frames=frames, easy=easy)
+        text = with_options(self._phrase(topic, phrasings, words), options)
+        return self.given(topic, text, Choice(options=options, answer=right), dimension, frames=frames, window=window, easy=easy)
 
     def number(
         self,
@@ -62,11 +63,12 @@ class Asker:
         tolerance: float = 0.0,
         dimension: Dimension = Dimension.RECOGNITION,
         frames: tuple[int, int] | None = None,
+        window: Window | None = None,
         words: Mapping[str, object] = NO_WORDS,
     ) -> Question:
         """A question whose answer is a number."""
         gold = Number(answer=right, unit=unit, tolerance=tolerance)
-        return self.given(topic, self._phrase(topic, phrasings, words), gold, dimension, frames=frames)
+        return self.given(topic, self._phrase(topic, phrasings, words), gold, dimension, frames=frames, window=window)
 
     def free(
         self,
@@ -77,11 +79,12 @@ class Asker:
         facts: Sequence[Fact] = (),
         dimension: Dimension = Dimension.COMMENTARY,
         frames: tuple[int, int] | None = None,
+        window: Window | None = None,
         words: Mapping[str, object] = NO_WORDS,
     ) -> Question:
         """An open question with a reference, and the facts in it that can be checked in any wording."""
         gold = FreeText(answer=reference, facts=tuple(facts))
-        return self.given(topic, self._phrase(topic, phrasings, words), gold, dimension, frames=frames)
+        return self.given(topic, self._phrase(topic, phrasings, words), gold, dimension, frames=frames, window=window)
 
     def given(
         self,

@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from deepsport.data.clips import Clips, linked
 from deepsport.data.source import Drops, Source
-from deepsport.durable import disk_errors, write_atomic
+from deepsport.durable import disk_errors, replacing, write_atomic
 from deepsport.errors import BadAnnotation
 from deepsport.records import Question, Record
 from deepsport.video.source import FrameSource
@@ -111,13 +112,10 @@ def _clips(videos: Path | None) -> Clips | None:
 
 @contextmanager
 def _lines(path: Path) -> Generator[Callable[[Question], None]]:
-    """A file of questions that takes its place when all of them are written; on an error the old one stands."""
-    part = path.with_name(f".{path.name}.partial")
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with part.open("w", encoding="utf-8") as file:
-                yield lambda question: print(question.model_dump_json(), file=file)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+    """A file of questions that takes its place when all of them are written."""
+    with disk_errors(path), replacing(path) as file:
+        yield lambda question: _write(file, question)
+
+
+def _write(file: BinaryIO, question: Question) -> None:
+    file.write(question.model_dump_json().encode() + b"\n")

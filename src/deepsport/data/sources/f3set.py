@@ -12,7 +12,8 @@ from pathlib import Path
 
 from deepsport.data.asking import Asker
 from deepsport.data.source import Drops, Source
-from deepsport.data.sources.spot import SpotClip, SpotEvent, spot_clips
+from deepsport.data.sources.spot import SpotClip, SpotEvent, spot_asker, spot_clips
+from deepsport.data.sources.tennis import HOW_MANY, around, broadcast_of
 from deepsport.records import Dimension, Question
 
 LICENCE = ""
@@ -32,7 +33,6 @@ TECHNIQUES = {
 }
 SERVES = {"T": "down the T", "B": "into the body", "W": "wide"}
 
-_CUT = re.compile(r"_\d+_\d+$")
 _LABEL = re.compile(
     r"(?P<end>near|far)_(?P<court>deuce|middle|ad)_(?P<kind>serve|return|stroke)_(?P<hand>fh|bh)_(?P<technique>[a-z]+)"
     r"_(?P<direction>[A-Z]+)_(?:non-)?approach_(?P<outcome>in|winner|forced-err|unforced-err)"
@@ -42,10 +42,6 @@ _ENDING = ("How does the rally end?", "What decides the point?", "Does the rally
 _HAND = ("Is the last stroke a forehand or a backhand?", "With which side is the last stroke played?")
 _TECHNIQUE = ("What kind of stroke is the last one?", "Which technique has the last stroke of the rally?")
 _SERVE = ("Where does the serve go?", "In which direction is the serve hit?", "How is the serve placed?")
-_HOW_MANY = (
-    "How many strokes are played in this clip? The serve counts as one.",
-    "Counting the serve, how often is the ball struck?",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +59,8 @@ class Hit:
 def read(path: Path, drops: Drops) -> Iterator[Question]:
     """How the rally ends, its last stroke, the serve, and how many strokes there are."""
     for file, clip in spot_clips(path, SpotClip, drops):
-        asker = Asker(
-            source="f3set",
-            licence=LICENCE,
-            file=file.name,
-            record=clip.video,
-            match=_CUT.sub("", clip.video),
-            video=f"{clip.video}.mp4",
-            sport="tennis",
-            fps=true_rate(clip.fps),
-        )
+        match = broadcast_of(clip)
+        asker = spot_asker(file, clip, source="f3set", licence=LICENCE, sport="tennis", match=match, fps=true_rate(clip.fps))
         hits = [_hit(event) for event in clip.events]
         if not hits or not all(hits):
             drops.add("a clip without strokes" if not hits else "a stroke whose label is unknown", clip.video)
@@ -94,15 +82,15 @@ def _hit(event: SpotEvent) -> Hit | None:
 
 def _of_rally(asker: Asker, hits: list[Hit], n_frames: int, drops: Drops) -> Iterator[Question]:
     first, last = hits[0], hits[-1]
-    yield asker.number("strokes", _HOW_MANY, len(hits), unit="strokes", frames=(first.frame, last.frame))
+    yield asker.number("strokes", HOW_MANY, len(hits), unit="strokes", frames=(first.frame, last.frame))
     if first.kind == "serve":
-        frames = _around(asker, first.frame, n_frames)
+        frames = around(first.frame, n_frames, asker.fps)
         if first.direction in SERVES:
             yield asker.choice("serve", _SERVE, SERVES[first.direction], [*SERVES.values()], frames=frames)
         else:
             drops.add("an unknown direction of a serve", f"{asker.record}: {first.direction}")
     if last.kind != "serve":
-        yield from _of_last(asker, last, _around(asker, last.frame, n_frames), drops)
+        yield from _of_last(asker, last, around(last.frame, n_frames, asker.fps), drops)
     if last.outcome in ENDINGS:
         ending, end = ENDINGS[last.outcome], (last.frame, n_frames - 1)
         yield asker.choice("ending", _ENDING, ending, [*ENDINGS.values()], dimension=Dimension.RULES, frames=end)
@@ -117,12 +105,6 @@ def _of_last(asker: Asker, last: Hit, frames: tuple[int, int], drops: Drops) -> 
         yield asker.choice("technique", _TECHNIQUE, TECHNIQUES[last.technique], [*TECHNIQUES.values()], frames=frames)
     else:
         drops.add("an unknown technique", f"{asker.record}: {last.technique}")
-
-
-def _around(asker: Asker, frame: int, n_frames: int) -> tuple[int, int]:
-    """A fifth of a second to both sides: a stroke is one frame of the annotation."""
-    reach = round(0.2 * (asker.fps or 25.0))
-    return max(0, frame - reach), min(n_frames - 1, frame + reach)
 
 
 SOURCE = Source(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deepsport.data.asking import Asker, ordinal
 from deepsport.data.source import Drops, Source
-from deepsport.data.sources.spot import SpotClip, spot_clips
+from deepsport.data.sources.spot import SpotClip, spot_asker, spot_clips
 from deepsport.records import Dimension, Question
 
 LICENCE = "BSD-3-Clause"
@@ -41,15 +41,9 @@ _HOW_MANY_JUMPS = (
 def read(path: Path, drops: Drops) -> Iterator[Question]:
     """Which element each one is, and how many jumps there are."""
     for file, clip in spot_clips(path, SpotClip, drops):
-        asker = Asker(
-            source="figure-skating",
-            licence=LICENCE,
-            file=file.name,
-            record=clip.video,
-            match=_CUT.sub("", clip.video),
-            video=f"{clip.video}.mp4",
-            sport="figure_skating",
-            fps=clip.fps if clip.fps > 0 else None,
+        match = _CUT.sub("", clip.video)
+        asker = spot_asker(
+            file, clip, source="figure-skating", licence=LICENCE, sport="figure_skating", match=match, fps=clip.rate
         )
         yield from _of_clip(asker, clip, drops)
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from deepsport.data.asking import Asker
 from deepsport.data.source import Drops, Source
-from deepsport.data.sources.spot import SpotClip, spot_clips
+from deepsport.data.sources.spot import SpotClip, spot_asker, spot_clips
 from deepsport.records import Dimension, Question
 
 LICENCE = "MIT"
@@ -44,7 +44,7 @@ _SOMERSAULTS = (
     "Count the somersaults of this dive, to the half.",
 )
 _TWISTS = ("How many twists does the diver make? Half ones count as 0.5.", "Count the twists of this dive, to the half.")
-_SCORE = (
+SCORE = (
     "What score did the judges give this dive? It includes the difficulty, which is {difficulty:g}.",
     "The degree of difficulty is {difficulty:g}. How many points was this dive awarded?",
 )
@@ -69,16 +69,8 @@ class Dive(SpotClip):
 def read(path: Path, drops: Drops) -> Iterator[Question]:
     """Take-off, position, somersaults and twists as annotated; the score as awarded."""
     for file, dive in spot_clips(path, Dive, drops):
-        asker = Asker(
-            source="finediving",
-            licence=LICENCE,
-            file=file.name,
-            record=dive.video,
-            match=dive.video.split("__")[0],
-            video=f"{dive.video}.mp4",
-            sport="diving",
-            fps=dive.fps if dive.fps > 0 else None,
-        )
+        match = dive.video.split("__")[0]
+        asker = spot_asker(file, dive, source="finediving", licence=LICENCE, sport="diving", match=match, fps=dive.rate)
         yield from _of_dive(asker, dive, drops)
 
 
@@ -98,7 +90,7 @@ def _of_dive(asker: Asker, dive: Dive, drops: Drops) -> Iterator[Question]:
     else:
         yield asker.number(
             "score",
-            _SCORE,
+            SCORE,
             dive.facts.dive_score,
             unit="points",
             tolerance=SCORE_TOLERANCE,

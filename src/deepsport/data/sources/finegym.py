@@ -13,7 +13,7 @@ from pathlib import Path
 
 from deepsport.data.asking import Asker, ordinal
 from deepsport.data.source import Drops, Source
-from deepsport.data.sources.spot import SpotClip, SpotEvent, spot_clips
+from deepsport.data.sources.spot import SpotClip, SpotEvent, spot_asker, spot_clips
 from deepsport.records import Dimension, Question
 
 LICENCE = "CC-BY-NC-4.0"
@@ -55,16 +55,8 @@ def read(path: Path, drops: Drops) -> Iterator[Question]:
         for element in _elements(clip, Drops()):
             families[element.group].add(element.words)
     for file, clip in spot_clips(path, SpotClip, drops):
-        asker = Asker(
-            source="finegym",
-            licence=LICENCE,
-            file=file.name,
-            record=clip.video,
-            match=_CUT.sub("", clip.video),
-            video=f"{clip.video}.mp4",
-            sport="gymnastics",
-            fps=clip.fps if clip.fps > 0 else None,
-        )
+        match = _CUT.sub("", clip.video)
+        asker = spot_asker(file, clip, source="finegym", licence=LICENCE, sport="gymnastics", match=match, fps=clip.rate)
         yield from _of_clip(asker, list(_elements(clip, drops)), families, drops)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from deepsport.agent.prompt import with_options
 from deepsport.data.annotation import json_items
 from deepsport.data.asking import Asker
 from deepsport.data.clip_path import clip_path
@@ -85,8 +86,7 @@ def _question(mapping: Mapping, file: str, name: str, row: Row) -> Question:
         raise _UnfitRecordError("an unknown dimension")
     gold = _gold(mapping, row)
     if isinstance(gold, Choice):
-        between = "; " if any("," in option for option in gold.options) else ", "
-        text = f"{text} Options: {between.join(gold.options)}."
+        text = with_options(text, gold.options)
     frames, window = _event(mapping, row)
     return asker.given("question", text, gold, dimension, frames=frames, window=window)
 

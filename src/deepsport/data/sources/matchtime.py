@@ -10,9 +10,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from deepsport.data.annotation import annotation_files
+from deepsport.data.annotation import annotation_files, record_of
 from deepsport.data.asking import Asker
 from deepsport.data.clip_path import clip_path
 from deepsport.data.rows import csv_rows
@@ -51,10 +51,7 @@ def _comments(file: Path, drops: Drops) -> Iterator[Comment]:
     for name, row in csv_rows(file, drops):
         if missing := [column for column in Comment.model_fields if column not in row]:
             raise BadAnnotation(f"{file} has no column {missing[0]!r}. Name a CSV file of MatchTime.")
-        try:
-            comment = Comment.model_validate(row)
-        except ValidationError as error:
-            drops.add(f"not in the layout: {error.errors()[0]['loc'][0]}", name)
+        if (comment := record_of(Comment, row, name, drops)) is None:
             continue
         if clip_path(f"{comment.league}/{comment.game}"):
             yield comment

@@ -9,20 +9,18 @@ and rotations are those that readers of these files use; none says what the code
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from deepsport.data.annotation import annotation_files
+from deepsport.data.annotation import annotation_files, record_of
 from deepsport.data.asking import Asker
 from deepsport.data.pickled_scalar import is_row, is_table
 from deepsport.data.plain_pickle import plain_pickle
 from deepsport.data.source import Drops, Source
+from deepsport.data.sources.finediving import SCORE, SCORE_TOLERANCE
 from deepsport.errors import BadAnnotation
 from deepsport.records import Dimension, Question
 
 LICENCE = ""
-
-SCORE_TOLERANCE = 5.0
-"""Points, as for FineDiving."""
 
 POSITIONS = ("free", "tuck", "pike")
 ROTATIONS = ("inward", "reverse", "backward", "forward")
@@ -32,10 +30,6 @@ STANDS = ("from the feet", "from an armstand")
 _POSITION = ("In which position is this dive made?", "What is the body position of this dive?")
 _ROTATION = ("In which direction does the diver rotate?", "Which rotation does this dive have?")
 _STAND = ("How does the diver start?", "What does the diver take off from: the feet or an armstand?")
-_SCORE = (
-    "What score did the judges give this dive? It includes the difficulty, which is {difficulty:g}.",
-    "The degree of difficulty is {difficulty:g}. How many points was this dive awarded?",
-)
 _COMMENT = (
     "Comment on this dive as a live commentator would.",
     "What would a commentator say about this dive?",
@@ -61,13 +55,8 @@ def read(path: Path, drops: Drops) -> Iterator[Question]:
     for key, value in _table(file).items():
         if (asker := _asker(file, key)) is None:
             drops.add("a key that is not (video, sample)", repr(key)[:80])
-            continue
-        try:
-            dive = Dive.model_validate(value)
-        except ValidationError as error:
-            drops.add(f"not in the layout: {'.'.join(map(str, error.errors()[0]['loc'][:1]))}", asker.record)
-            continue
-        yield from _of_dive(asker, dive, drops)
+        elif dive := record_of(Dive, value, asker.record, drops):
+            yield from _of_dive(asker, dive, drops)
     for captions in sorted(file.parent.glob("final_captions_dict*.pkl")):
         yield from _of_captions(captions, drops)
 
@@ -100,7 +89,7 @@ def _asker(file: Path, key: object) -> Asker | None:
 def _of_dive(asker: Asker, dive: Dive, drops: Drops) -> Iterator[Question]:
     yield asker.number(
         "score",
-        _SCORE,
+        SCORE,
         dive.final_score,
         unit="points",
         tolerance=SCORE_TOLERANCE,

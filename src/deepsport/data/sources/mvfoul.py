@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from deepsport.data.annotation import annotation_files
+from deepsport.data.annotation import annotation_files, first_fault
 from deepsport.data.asking import Asker
 from deepsport.data.document import is_object, json_document
 from deepsport.data.source import Drops, Source
@@ -104,8 +104,7 @@ def read(path: Path, drops: Drops) -> Iterator[Question]:
             try:
                 yield from _of_file(file, record, Action.model_validate(fields), drops)
             except ValidationError as error:
-                first = error.errors()[0]
-                drops.add("not in the layout", f"{record}: {'.'.join(map(str, first['loc']))}: {first['msg']}")
+                drops.add("not in the layout", f"{record}: {first_fault(error)}")
 
 
 def _of_file(file: Path, record: str, action: Action, drops: Drops) -> Iterator[Question]:

@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from deepsport.data.annotation import annotation_files
+from deepsport.data.annotation import annotation_files, record_of
 from deepsport.data.asking import Asker
 from deepsport.data.document import json_document
 from deepsport.data.source import Drops, Source
@@ -76,10 +76,7 @@ def _of_captions(file: Path, sentences: list[JsonValue], plays: dict[str, JsonVa
     said: defaultdict[str, set[str]] = defaultdict(set)
     for place, item in enumerate(sentences):
         name = f"{file.name}[{place}]"
-        try:
-            sentence = Sentence.model_validate(item)
-        except ValidationError as error:
-            drops.add(f"not in the layout: {'.'.join(map(str, error.errors()[0]['loc'][:1]))}", name)
+        if (sentence := record_of(Sentence, item, name, drops)) is None:
             continue
         words = " ".join(_TASK.sub("", sentence.caption).split())
         play = plays.get(sentence.video_id)

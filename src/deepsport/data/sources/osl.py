@@ -8,17 +8,16 @@ one video.
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from zlib import crc32
 
 from pydantic import JsonValue, ValidationError
 
-from deepsport.data.annotation import annotation_files
-from deepsport.data.asking import Asker, options_of
+from deepsport.data.annotation import annotation_files, first_fault
+from deepsport.data.asking import Asker
 from deepsport.data.clip_path import clip_path
 from deepsport.data.document import is_object, json_document
 from deepsport.data.source import Drops, Source
 from deepsport.data.sources.osl_layout import Event, Head, Item, heads_and_items
-from deepsport.records import Choice, Dimension, Question, Window
+from deepsport.records import Dimension, Question, Window
 
 AROUND_S = 1.0
 """An event is one instant of the annotation; its window reaches this far to both sides."""
@@ -47,8 +46,7 @@ def read(path: Path, drops: Drops) -> Iterator[Question]:
                     yield from _of_labels(asker, item, heads, drops)
                     yield from _of_events(asker, item, heads, drops)
             except ValidationError as error:
-                first = error.errors()[0]
-                drops.add("not in the layout", f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}")
+                drops.add("not in the layout", f"{name}: {first_fault(error)}")
 
 
 def _asker(file: Path, document: Mapping[str, JsonValue], item: Item, name: str, drops: Drops) -> Asker | None:
@@ -107,15 +105,10 @@ def _of_events(asker: Asker, item: Item, heads: Mapping[str, Head], drops: Drops
         family = _family(asker, event.head, event.label, beside, heads, drops)
         if not family:
             continue
-        topic = f"{event.head}-{place}"
         time_s = event.position_ms / 1000
-        phrasing = _WHICH_EVENT[crc32(f"{asker.record}/{topic}".encode()) % len(_WHICH_EVENT)]
-        options = options_of(f"osl-json/{asker.record}/{topic}", event.label, family)
-        between = "; " if any("," in option for option in options) else ", "
-        text = f"{phrasing.format(head=_words(event.head), time=time_s)} Options: {between.join(options)}."
         window = Window(start_s=max(0.0, time_s - AROUND_S), end_s=time_s + AROUND_S)
-        gold = Choice(options=options, answer=event.label)
-        yield asker.given(topic, text, gold, Dimension.RECOGNITION, window=window)
+        words = {"head": _words(event.head), "time": time_s}
+        yield asker.choice(f"{event.head}-{place}", _WHICH_EVENT, event.label, family, window=window, words=words)
 
 
 def _events(asker: Asker, item: Item, drops: Drops) -> Iterator[tuple[int, Event]]:

@@ -10,9 +10,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from deepsport.data.annotation import annotation_files
+from deepsport.data.annotation import annotation_files, record_of
 from deepsport.data.asking import Asker
 from deepsport.data.rows import csv_rows
 from deepsport.data.source import Drops, Source
@@ -100,10 +100,8 @@ def _strokes(file: Path, drops: Drops) -> Iterator[Stroke]:
             raise BadAnnotation(
                 f"{file} has no column {missing[0]!r}. Name a CSV file of ShuttleSet22 with the strokes of a set."
             )
-        try:
-            yield Stroke.model_validate(row)
-        except ValidationError as error:
-            drops.add(f"not in the layout: {error.errors()[0]['loc'][0]}", name)
+        if stroke := record_of(Stroke, row, name, drops):
+            yield stroke
 
 
 def _is_whole(rally: Sequence[Stroke]) -> bool:
@@ -152,8 +150,8 @@ def _how_many(asker: Asker, rally: list[Stroke], words: Mapping[str, object]) ->
     frames = [stroke.frame_num for stroke in rally]
     times = [stroke.time for stroke in rally]
     whole = (min(frames), max(frames))
-    question = asker.number("strokes", _HOW_MANY, len(rally), unit="strokes", frames=whole, words=words)
-    return question.model_copy(update={"window": Window(start_s=min(times), end_s=max(times) + 1)})
+    window = Window(start_s=min(times), end_s=max(times) + 1)
+    return asker.number("strokes", _HOW_MANY, len(rally), unit="strokes", frames=whole, window=window, words=words)
 
 
 def _clock(at_s: int) -> str:

@@ -125,7 +125,7 @@ def which_event(
     if len(family) < 2:
         drops.add("an event that nothing else could be taken for", f"{asker.record}: {label}")
         return None
-    return asker.choice(topic, _WHICH, event, family, words={"when": when}).model_copy(update={"window": window})
+    return asker.choice(topic, _WHICH, event, family, window=window, words={"when": when})
 
 
 def event_of(label: str) -> str | None:
@@ -135,4 +135,4 @@ def event_of(label: str) -> str | None:
 
 def commentary(asker: Asker, topic: str, comment: str, when: str, window: Window | None = None) -> Question:
     """The request for a live comment."""
-    return asker.free(topic, _COMMENT, comment, words={"when": when}).model_copy(update={"window": window})
+    return asker.free(topic, _COMMENT, comment, window=window, words={"when": when})

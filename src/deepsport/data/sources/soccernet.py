@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from deepsport.data.annotation import annotation_files
+from deepsport.data.annotation import annotation_files, record_of
 from deepsport.data.asking import Asker
 from deepsport.data.document import json_document
 from deepsport.data.source import Drops, Source
@@ -61,10 +61,7 @@ def _timed(file: Path, drops: Drops) -> Iterator[tuple[int, Moment]]:
     folder, match = _match(file)
     for place, item in enumerate(annotations):
         name = f"{match}/{file.stem}[{place}]"
-        try:
-            annotation = Annotation.model_validate(item)
-        except ValidationError as error:
-            drops.add(f"not in the layout: {'.'.join(map(str, error.errors()[0]['loc'][:1]))}", name)
+        if (annotation := record_of(Annotation, item, name, drops)) is None:
             continue
         instant = _instant(annotation)
         if annotation.visibility == "not shown":

@@ -13,6 +13,7 @@ from zlib import crc32
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deepsport.agent.prompt import with_options
 from deepsport.data.annotation import annotation_files, json_records
 from deepsport.data.asking import Asker
 from deepsport.data.source import Drops, Source
@@ -105,8 +106,7 @@ def _closed(asker: Asker, row: Row, drops: Drops) -> Iterator[Question]:
     elif (answer := by_letter.get(row.answer.upper())) is None:
         drops.add("an answer that is none of the options", f"{asker.record}: {row.answer}")
     else:
-        between = "; " if any("," in option for option in options) else ", "
-        text = f"{row.question} Options: {between.join(options)}."
+        text = with_options(row.question, options)
         gold = Choice(options=options, answer=answer)
         yield asker.given(_topic("choice", text), text, gold, _dimension(row), easy=row.level.lower() == "easy")
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepsport.data.annotation import annotation_files, json_records
+from deepsport.data.asking import Asker
 from deepsport.data.source import Drops
 
 
@@ -33,6 +34,11 @@ class SpotClip(BaseModel):
     fps: float = -1
     events: tuple[SpotEvent, ...]
 
+    @property
+    def rate(self) -> float | None:
+        """Frames a second, if they are stated."""
+        return self.fps if self.fps > 0 else None
+
 
 C = TypeVar("C", bound=SpotClip)
 
@@ -45,3 +51,17 @@ def spot_clips(path: Path, layout: type[C], drops: Drops) -> Iterator[tuple[Path
             for _ in range(len(clip.events) - len(inside)):
                 drops.add("an event outside its clip", clip.video)
             yield file, clip.model_copy(update={"events": tuple(sorted(inside, key=lambda event: event.frame))})
+
+
+def spot_asker(file: Path, clip: SpotClip, *, source: str, licence: str, sport: str, match: str, fps: float | None) -> Asker:
+    """Who asks about a clip, which is its own record and names its video."""
+    return Asker(
+        source=source,
+        licence=licence,
+        file=file.name,
+        record=clip.video,
+        match=match,
+        video=f"{clip.video}.mp4",
+        sport=sport,
+        fps=fps,
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deepsport.data.asking import Asker
 from deepsport.data.source import Drops, Source
-from deepsport.data.sources.spot import SpotClip, spot_clips
+from deepsport.data.sources.spot import SpotClip, spot_asker, spot_clips
 from deepsport.records import Dimension, Question
 
 LICENCE = "BSD-3-Clause"
@@ -29,7 +29,7 @@ _CUT = re.compile(r"_\d+_\d+$")
 _WHO_SERVES = ("Who serves?", "Which player opens the rally with the serve?")
 _WHO_LAST = ("Who plays the last stroke of this clip?", "Which player hits the ball last?")
 _WHERE_LAST = ("In which half of the court does the ball bounce last?", "Where is the last bounce of this clip?")
-_HOW_MANY = (
+HOW_MANY = (
     "How many strokes are played in this clip? The serve counts as one.",
     "Counting the serve, how often is the ball struck?",
 )
@@ -38,16 +38,8 @@ _HOW_MANY = (
 def read(path: Path, drops: Drops) -> Iterator[Question]:
     """Who serves, who plays last, where the ball lands, how many strokes there are."""
     for file, clip in spot_clips(path, SpotClip, drops):
-        asker = Asker(
-            source="tennis",
-            licence=LICENCE,
-            file=file.name,
-            record=clip.video,
-            match=_CUT.sub("", clip.video),
-            video=f"{clip.video}.mp4",
-            sport="tennis",
-            fps=clip.fps if clip.fps > 0 else None,
-        )
+        match = broadcast_of(clip)
+        asker = spot_asker(file, clip, source="tennis", licence=LICENCE, sport="tennis", match=match, fps=clip.rate)
         yield from _of_rally(asker, clip, drops)
 
 
@@ -61,21 +53,30 @@ def _of_rally(asker: Asker, clip: SpotClip, drops: Drops) -> Iterator[Question]:
     strokes = [(frame, end) for frame, end, what in events if what != "bounce"]
     bounces = [(frame, end) for frame, end, what in events if what == "bounce"]
     if len(serves) == 1:
-        yield asker.choice("serve", _WHO_SERVES, ENDS[serves[0][1]], [*ENDS.values()], frames=_around(serves[0][0], clip))
+        frame, end = serves[0]
+        yield asker.choice("serve", _WHO_SERVES, ENDS[end], [*ENDS.values()], frames=around(frame, clip.num_frames, clip.rate))
     if strokes:
-        yield asker.number("strokes", _HOW_MANY, len(strokes), unit="strokes")
-        yield asker.choice("last-stroke", _WHO_LAST, ENDS[strokes[-1][1]], [*ENDS.values()], frames=_around(strokes[-1][0], clip))
+        yield asker.number("strokes", HOW_MANY, len(strokes), unit="strokes")
+        frame, end = strokes[-1]
+        frames = around(frame, clip.num_frames, clip.rate)
+        yield asker.choice("last-stroke", _WHO_LAST, ENDS[end], [*ENDS.values()], frames=frames)
     if bounces:
-        yield asker.choice(
-            "last-bounce", _WHERE_LAST, HALVES[bounces[-1][1]], [*HALVES.values()], frames=_around(bounces[-1][0], clip)
-        )
+        frame, end = bounces[-1]
+        frames = around(frame, clip.num_frames, clip.rate)
+        yield asker.choice("last-bounce", _WHERE_LAST, HALVES[end], [*HALVES.values()], frames=frames)
     if not events:
         drops.add("a clip without events", clip.video)
 
 
-def _around(frame: int, clip: SpotClip) -> tuple[int, int]:
-    reach = round(AROUND_S * (clip.fps if clip.fps > 0 else USUAL_FPS))
-    return max(0, frame - reach), min(clip.num_frames - 1, frame + reach)
+def broadcast_of(clip: SpotClip) -> str:
+    """What a clip was cut from."""
+    return _CUT.sub("", clip.video)
+
+
+def around(frame: int, n_frames: int, fps: float | None) -> tuple[int, int]:
+    """The frames about one at which something happens."""
+    reach = round(AROUND_S * (fps or USUAL_FPS))
+    return max(0, frame - reach), min(n_frames - 1, frame + reach)
 
 
 SOURCE = Source(
