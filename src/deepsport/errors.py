@@ -33,6 +33,10 @@ class ContextOverflow(PolicyError):
     """The conversation no longer fits the policy's context window."""
 
 
+class Stopped(DeepSportError, RuntimeError):
+    """A run that was told to stop, or has spent what it may: what is finished is kept, and it can go on later."""
+
+
 class RunError(DeepSportError, RuntimeError):
     """A run directory that is locked, unwritable, or belongs to another configuration."""
 

@@ -1,12 +1,18 @@
 """Any OpenAI-compatible endpoint as a policy: vLLM, SGLang, llama.cpp, hosted models.
 
-endpoint.py   OpenAIPolicy: the settings, one conversation, attempts and waiting
-wire.py       messages and frames as the JSON that is sent
-reading.py    the JSON that came back as one canonical reply
-failure.py    what went wrong, whether to ask again, and when
+settings.py      an endpoint as a recipe describes it
+endpoint.py      OpenAIPolicy: attempts and waiting
+conversation.py  one conversation
+wire.py          messages and frames as the JSON that is sent
+reading.py       the JSON that came back as one canonical reply
+failure.py       what went wrong, whether to ask again, and when
+pace.py          requests and tokens a minute
+allowance.py     what a run may spend, and whether it was stopped
+reply_cache.py   replies on disk
 """
 
 from deepsport.policy.openai.endpoint import OpenAIPolicy
 from deepsport.policy.openai.failure import Backoff
+from deepsport.policy.openai.settings import EndpointConfig, open_endpoint
 
-__all__ = ["Backoff", "OpenAIPolicy"]
+__all__ = ["Backoff", "EndpointConfig", "OpenAIPolicy", "open_endpoint"]

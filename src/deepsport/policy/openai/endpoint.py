@@ -3,29 +3,33 @@
 One attempt is one request; the number of requests in flight is bounded over all conversations, and a conversation that waits
 to ask again holds no place. Conversations share nothing else. The client is opened when it is first needed, one per event loop,
 because its connections belong to the loop. The key is sent and nothing more: it is in no record, no log line and no error.
+With a cache, a reply is on disk before anybody sees it, and a request that was answered before is answered from there.
 """
 
 import asyncio
+import hashlib
+import json
 import logging
 import os
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from deepsport.errors import BadConfig, ContextOverflow, PolicyError
-from deepsport.policy.base import Message, Reply, Sampling, Session
+from deepsport.policy.base import Sampling, Session
+from deepsport.policy.openai.allowance import Allowance, Price
+from deepsport.policy.openai.conversation import Conversation
 from deepsport.policy.openai.failure import Backoff, Failure, status_failure
+from deepsport.policy.openai.pace import Pace
 from deepsport.policy.openai.reading import Said, read, read_models
-from deepsport.policy.openai.wire import CHOOSE_FRAMES, ImageEncoding, Json, chat_message, tool_result
-from deepsport.records import TokenRecord
+from deepsport.policy.openai.reply_cache import ReplyCache
+from deepsport.policy.openai.wire import CHOOSE_FRAMES, ImageEncoding, Json, most_tokens
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
-
-T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
 _NO_KEY = "none"
@@ -64,6 +68,11 @@ class OpenAIPolicy:
     """Larger frames are shrunk until their longer side fits; None sends them as they are."""
     extra_body: Mapping[str, object] = field(default_factory=dict[str, object])
     """Further fields of every request, such as vLLM's `chat_template_kwargs`."""
+    price: Price = field(default_factory=Price)
+    pace: Pace = field(default_factory=Pace)
+    allowance: Allowance = field(default_factory=Allowance)
+    """Shared with the other endpoints of the run."""
+    cache: ReplyCache | None = None
     backoff: Backoff = field(default_factory=Backoff)
     now_s: Callable[[], float] = time.time
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -88,7 +97,7 @@ class OpenAIPolicy:
 
     def session(self, sampling: Sampling) -> Session:
         """Opens a conversation."""
-        return _Conversation(self, sampling)
+        return Conversation(self, sampling)
 
     async def aclose(self) -> None:
         """Closes the connections of the running event loop; a later reply opens new ones."""
@@ -96,18 +105,43 @@ class OpenAIPolicy:
         if line is not None and line.loop is asyncio.get_running_loop():
             await line.client.close()
 
-    async def complete(self, messages: Sequence[Json], sampling: Sampling) -> Said:
-        """One completion, asked for again after transient failures.
+    @property
+    def encoding(self) -> ImageEncoding:
+        """How frames are sent."""
+        return ImageEncoding(format=self.image_format, quality=self.jpeg_quality, max_side_px=self.max_side_px)
 
-        Raises ContextOverflow or PolicyError."""
+    async def complete(self, messages: Sequence[Json], sampling: Sampling) -> Said:
+        """One completion: from the cache, else asked for, and again after transient failures.
+
+        Raises ContextOverflow or PolicyError, and Stopped if the run may ask nothing more."""
+        request = self._request(messages, sampling)
+        sent, key = await asyncio.to_thread(_written, request)
+        if self.cache and isinstance(known := read(await asyncio.to_thread(self.cache.get, key) or ""), Said):
+            return known
+        most_prompt = most_tokens(messages, self.max_side_px)
+        most_usd = self.price.of(most_prompt, sampling.max_tokens)
+        async with self.allowance.request(most_usd) as charge:
+            await self.pace.take(most_prompt + sampling.max_tokens)
+            body, said = await self._ask(request, sent)
+            counted = said.prompt_tokens > 0
+            charge.usd = self.price.of(said.prompt_tokens, said.reply_tokens) if counted else most_usd
+            if counted:
+                self.pace.correct(said.prompt_tokens + said.reply_tokens - most_prompt - sampling.max_tokens)
+            if self.cache:
+                await asyncio.to_thread(self.cache.put, key, body, charge.usd)
+        return said
+
+    async def _ask(self, request: Json, sent: bytes) -> tuple[str, Said]:
+        """The reply to a request, as it came and as it reads. Raises ContextOverflow, PolicyError or Stopped."""
         waited_s, attempt = 0.0, 0
         while True:
-            request = self._request(messages, sampling)
-            outcome = await self._attempt(
-                lambda client, body=request: client.post("/chat/completions", cast_to=str, body=body), read
-            )
+            self.allowance.require_going()
+            if refused := self._without & request.keys():
+                sent, _ = await asyncio.to_thread(_written, _less(request, refused))
+            body = await self._attempt(lambda client, content=sent: _posted(client, content))
+            outcome = body if isinstance(body, Failure) else read(body)
             if isinstance(outcome, Said):
-                return outcome
+                return str(body), outcome
             if self._does_without(outcome.refused_field):
                 continue
             wait_s = self.backoff.wait_s(outcome, attempt, self.chance())
@@ -118,21 +152,20 @@ class OpenAIPolicy:
 
     async def served_models(self) -> tuple[str, ...]:
         """Names of the models that the endpoint lists, asked for once. Raises PolicyError if it cannot be reached."""
-        outcome = await self._attempt(lambda client: client.get("/models", cast_to=str), read_models)
+        body = await self._attempt(lambda client: client.get("/models", cast_to=str))
+        outcome = body if isinstance(body, Failure) else read_models(body)
         if isinstance(outcome, Failure):
             raise self._error(outcome, 1)
         return outcome
 
-    async def _attempt(
-        self, ask: "Callable[[AsyncOpenAI], Awaitable[str]]", read_body: Callable[[str], T | Failure]
-    ) -> T | Failure:
-        """One request and what its body says, or why there is nothing to read."""
+    async def _attempt(self, ask: "Callable[[AsyncOpenAI], Awaitable[str]]") -> str | Failure:
+        """One request and the body that came back, or why there is none."""
         import openai
 
         line = self._open_line()
         try:
             async with line.free, asyncio.timeout(self.timeout_s):
-                return read_body(await ask(line.client))
+                return await ask(line.client)
         except (openai.APITimeoutError, TimeoutError):
             return Failure(f"no reply within {self.timeout_s:g} s", "Raise timeout_s, or lower max_concurrent.", transient=True)
         except openai.APIConnectionError as error:
@@ -153,13 +186,11 @@ class OpenAIPolicy:
         return self._line
 
     def _request(self, messages: Sequence[Json], sampling: Sampling) -> Json:
-        """The body of a request, without what this endpoint has refused before."""
+        """All fields that a request should have."""
         tools: Json = {"tools": [CHOOSE_FRAMES], "parallel_tool_calls": False} if self.native_tools else {}
         request: Json = {"model": self.model, "messages": list(messages), "temperature": sampling.temperature, **tools}
         request |= {"max_tokens": sampling.max_tokens, "seed": sampling.seed}
-        if "max_tokens" in self._without:
-            request["max_completion_tokens"] = sampling.max_tokens  # the name that reasoning models of OpenAI ask for
-        return {key: value for key, value in (request | dict(self.extra_body)).items() if key not in self._without}
+        return request | dict(self.extra_body)
 
     def _does_without(self, refused_field: str | None) -> bool:
         """Leaves a refused field out from now on; False if there is nothing to leave out or that was tried."""
@@ -205,32 +236,21 @@ def _sound_key(key: str) -> str:
     return key
 
 
-@dataclass(slots=True)
-class _Conversation:
-    policy: OpenAIPolicy
-    sampling: Sampling
-    history: list[Json] = field(default_factory=list[Json])
-    open_calls: tuple[str, ...] = ()
-    """Ids of native calls that wait for their result."""
+def _posted(client: "AsyncOpenAI", content: bytes) -> Awaitable[str]:
+    return client.post(
+        "/chat/completions", cast_to=str, content=content, options={"headers": {"content-type": "application/json"}}
+    )
 
-    async def reply(self, messages: Sequence[Message]) -> Reply:
-        """Answers; after an error the conversation stands as before, so the same messages can be sent again.
 
-        Raises ContextOverflow or PolicyError."""
-        asked = [*self.history, *await asyncio.to_thread(self._sent, messages)]
-        said = await self.policy.complete(asked, self.sampling)
-        self.history, self.open_calls = [*asked, said.echo], said.call_ids
-        return Reply(text=said.text, cut_off=said.cut_off, prompt_tokens=said.prompt_tokens, reply_tokens=said.reply_tokens)
+def _less(request: Json, refused: Set[str]) -> Json:
+    """A request without what the endpoint has refused before; the limit of tokens under the name that reasoning models of OpenAI
+    ask for."""
+    if "max_tokens" in refused:
+        request = {**request, "max_completion_tokens": request["max_tokens"]}
+    return {key: value for key, value in request.items() if key not in refused}
 
-    def _sent(self, messages: Sequence[Message]) -> list[Json]:
-        """The new messages as JSON; the first of them closes a native call. Runs in a thread: images take CPU time."""
-        encoding = ImageEncoding(
-            format=self.policy.image_format, quality=self.policy.jpeg_quality, max_side_px=self.policy.max_side_px
-        )
-        n_results = 1 if self.open_calls else 0
-        results = [part for message in messages[:n_results] for part in tool_result(message, self.open_calls, encoding)]
-        return results + [chat_message(message, encoding) for message in messages[n_results:]]
 
-    def tokens(self) -> TokenRecord | None:
-        """None: an endpoint tells texts, not tokens. Records of such episodes carry no tokens and cannot be trained on."""
-        return None
+def _written(request: Json) -> tuple[bytes, str]:
+    """A request as it is sent, and its hash."""
+    sent = json.dumps(request, separators=(",", ":")).encode()
+    return sent, hashlib.sha256(sent).hexdigest()

@@ -8,9 +8,10 @@ text, and the frames follow as a user message.
 
 import base64
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import PIL.Image
 
@@ -100,3 +101,22 @@ def _has_image(message: Message) -> bool:
 
 def _text(message: Message) -> str:
     return "".join(part for part in message.parts if isinstance(part, str))
+
+
+def most_tokens(messages: Sequence[Json], max_side_px: int | None) -> int:
+    """More tokens than a request is likely to have: a bound for its price, not a count. A text has no more tokens than half its
+    bytes, and an image no more than patches of 28 pixels in the largest square it may fill."""
+    side_px = max_side_px or 1920
+    n_text = n_images = 0
+    for part in (part for message in messages for part in _sent_parts(message)):
+        if part.get("type") == "image_url":
+            n_images += 1
+        else:
+            n_text += len(str(part.get("text", "")).encode())
+    return 16 * len(messages) + n_text // 2 + n_images * (side_px // 28 + 1) ** 2
+
+
+def _sent_parts(message: Json) -> list[Json]:
+    content = message.get("content")
+    parts = cast(list[Json], content) if isinstance(content, list) else [{"text": content or ""}]
+    return [*parts, {"text": json.dumps(message["tool_calls"])}] if "tool_calls" in message else parts

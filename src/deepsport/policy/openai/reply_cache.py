@@ -1,0 +1,76 @@
+"""Replies of endpoints on disk, by the hash of the request: what was paid for once is never asked for again.
+
+A reply is stored as the text that came, and read anew each time. One sqlite file: a reply is in it for good when `put` returns,
+also through kill -9 (a power cut may cost the last few). The key of an account is no part of a request, and so never stored.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from deepsport.durable import disk_errors
+from deepsport.errors import RunError
+
+_TABLE = "CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, body TEXT NOT NULL, usd REAL NOT NULL) WITHOUT ROWID"
+
+
+class ReplyCache:
+    """Safe from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens or makes the file. Raises RunError if it is not such a file or cannot be written."""
+        self._path = path
+        self._lock = threading.Lock()
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with self._errors():
+            self._sql = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
+            self._sql.execute("PRAGMA journal_mode=WAL")
+            self._sql.execute("PRAGMA synchronous=NORMAL")
+            self._sql.execute(_TABLE)
+
+    def get(self, key: str) -> str | None:
+        """The body of the reply to a request, if it came before."""
+        with self._lock, self._errors():
+            row = self._sql.execute("SELECT body FROM replies WHERE key = ?", (key,)).fetchone()
+        return str(row[0]) if row else None
+
+    def put(self, key: str, body: str, usd: float) -> None:
+        """Keeps a reply and what it cost. Raises RunError if the disk does not take it."""
+        with self._lock, self._errors():
+            self._sql.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?)", (key, body, usd))
+
+    def keys(self) -> set[str]:
+        """Of every reply that is kept."""
+        with self._lock, self._errors():
+            return {str(row[0]) for row in self._sql.execute("SELECT key FROM replies")}
+
+    def spent_usd(self) -> float:
+        """What all replies together cost."""
+        with self._lock, self._errors():
+            return float(self._sql.execute("SELECT COALESCE(SUM(usd), 0) FROM replies").fetchone()[0])
+
+    def close(self) -> None:
+        """Closes the file."""
+        with self._lock, self._errors():
+            self._sql.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    @contextmanager
+    def _errors(self) -> Generator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise RunError(
+                f"{self._path} cannot be used as a cache of replies ({error}). If the disk is not full, it is damaged or another "
+                "kind of file: move it away, and every reply is asked for again."
+            ) from None

@@ -1,0 +1,68 @@
+"""An endpoint as a recipe describes it. The key of the account is never in a recipe: only the variable that holds it is named."""
+
+import os
+
+from pydantic import Field, JsonValue
+
+from deepsport.config import Config
+from deepsport.errors import BadConfig
+from deepsport.policy.openai.allowance import Allowance, Price
+from deepsport.policy.openai.endpoint import OpenAIPolicy
+from deepsport.policy.openai.pace import Pace
+from deepsport.policy.openai.reply_cache import ReplyCache
+
+
+class EndpointConfig(Config):
+    """A model behind an OpenAI-compatible address."""
+
+    model: str
+    base_url: str
+    """Usually ends in /v1."""
+    api_key_env: str = ""
+    """The environment variable that holds the key; empty: OPENAI_API_KEY, and where that is unset too, no key."""
+    native_tools: bool = False
+    """Offer the frame tool as a function instead of in the prompt alone."""
+    temperature: float = Field(default=0.8, ge=0)
+    """0 is greedy."""
+    max_reply_tokens: int = Field(default=1024, ge=1)
+    max_concurrent: int = Field(default=64, ge=1)
+    """Requests in flight."""
+    timeout_s: float = Field(default=120.0, gt=0)
+    """Of one attempt."""
+    max_retries: int = Field(default=6, ge=0)
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    tokens_per_minute: float | None = Field(default=None, gt=0)
+    prompt_usd: float = Field(default=0.0, ge=0)
+    """US dollars for a million tokens of prompts."""
+    reply_usd: float = Field(default=0.0, ge=0)
+    """US dollars for a million tokens of replies."""
+    max_side_px: int | None = Field(default=768, ge=28)
+    """Larger frames are shrunk until their longer side fits."""
+    extra_body: dict[str, JsonValue] = Field(default_factory=dict)
+    """Further fields of every request, such as vLLM's chat_template_kwargs."""
+
+    @property
+    def price(self) -> Price:
+        """Of a million tokens."""
+        return Price(self.prompt_usd, self.reply_usd)
+
+
+def open_endpoint(config: EndpointConfig, *, allowance: Allowance | None = None, cache: ReplyCache | None = None) -> OpenAIPolicy:
+    """The policy that a recipe describes. Raises BadConfig for an address or a key that cannot be used."""
+    if config.api_key_env and not os.environ.get(config.api_key_env):
+        raise BadConfig(f"api_key_env names {config.api_key_env}, which is not set. Export it, or leave api_key_env empty.")
+    return OpenAIPolicy(
+        config.model,
+        config.base_url,
+        os.environ[config.api_key_env] if config.api_key_env else None,
+        native_tools=config.native_tools,
+        max_concurrent=config.max_concurrent,
+        timeout_s=config.timeout_s,
+        max_retries=config.max_retries,
+        max_side_px=config.max_side_px,
+        extra_body=config.extra_body,
+        price=config.price,
+        pace=Pace(config.requests_per_minute, config.tokens_per_minute),
+        allowance=allowance or Allowance(),
+        cache=cache,
+    )

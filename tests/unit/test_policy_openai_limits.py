@@ -1,0 +1,278 @@
+"""What a run may ask of an endpoint: replies kept on disk, money, pace, and being told to stop."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepsport.errors import BadConfig, RunError, Stopped
+from deepsport.policy.base import Message, Sampling
+from deepsport.policy.openai import EndpointConfig, OpenAIPolicy, open_endpoint
+from deepsport.policy.openai.allowance import Allowance, Price
+from deepsport.policy.openai.pace import Pace
+from deepsport.policy.openai.reply_cache import ReplyCache
+from model_server import Act, Hang, ModelServer, Request, Say, error
+
+ANSWER = "<think>seen</think><answer>red card</answer>"
+
+
+def ask(policy: OpenAIPolicy, *texts: str, seed: int = 0) -> list[str]:
+    """One conversation each, at once."""
+
+    async def one(text: str) -> str:
+        return (await policy.session(Sampling(seed=seed)).reply([Message("user", (text,))])).text
+
+    async def together() -> list[str]:
+        try:
+            return await asyncio.gather(*(one(text) for text in texts))
+        finally:
+            await policy.aclose()
+
+    return asyncio.run(together())
+
+
+# Replies on disk
+
+
+def echo(request: Request) -> Act:
+    return Say(text=f"<think></think><answer>{request.body['messages'][-1]['content']}</answer>")
+
+
+def test_a_request_that_was_answered_before_is_not_sent_again(tmp_path: Path) -> None:
+    with ModelServer(echo) as server:
+        with ReplyCache(tmp_path / "replies.sqlite") as cache:
+            first = ask(OpenAIPolicy("m", server.url, cache=cache), "a", "b")
+        with ReplyCache(tmp_path / "replies.sqlite") as cache:  # another attempt
+            assert ask(OpenAIPolicy("m", server.url, cache=cache), "a", "b", "c")[:2] == first
+        assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("change", [{"model": "n"}, {"seed": 1}, {"text": "b"}, {"extra_body": {"top_p": 0.5}}])
+def test_whatever_changes_a_request_is_asked_anew(tmp_path: Path, change: dict[str, Any]) -> None:
+    with ModelServer(echo) as server, ReplyCache(tmp_path / "replies.sqlite") as cache:
+        ask(OpenAIPolicy("m", server.url, cache=cache), "a")
+        again = OpenAIPolicy(change.get("model", "m"), server.url, cache=cache, extra_body=change.get("extra_body", {}))
+        ask(again, change.get("text", "a"), seed=change.get("seed", 0))
+        assert len(server.requests) == 2
+
+
+def test_failures_are_not_kept(tmp_path: Path) -> None:
+    with ModelServer([error(400, "no images"), Say(text=ANSWER)]) as server, ReplyCache(tmp_path / "replies.sqlite") as cache:
+        policy = OpenAIPolicy("m", server.url, cache=cache)
+        with pytest.raises(RuntimeError, match="no images"):
+            ask(policy, "a")
+        assert cache.keys() == set()
+        assert ask(policy, "a") == [ANSWER]
+
+
+def test_a_file_that_is_no_cache_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "replies.sqlite"
+    path.write_text("these are no replies, but a long enough text to look at" * 40)
+    with pytest.raises(RunError, match=r"replies\.sqlite cannot be used as a cache of replies"):
+        ReplyCache(path)
+
+
+def test_a_cache_that_breaks_while_it_is_used_is_an_error_of_the_run(tmp_path: Path) -> None:
+    with ReplyCache(tmp_path / "replies.sqlite") as cache:
+        sqlite3.connect(tmp_path / "replies.sqlite").execute("DROP TABLE replies")
+        with pytest.raises(RunError, match="no such table"):
+            cache.get("a")
+
+
+def test_the_cache_holds_no_key_of_the_account(tmp_path: Path) -> None:
+    with ModelServer([Say(text=ANSWER)]) as server, ReplyCache(tmp_path / "replies.sqlite") as cache:
+        ask(OpenAIPolicy("m", server.url, "sk-very-secret-key", cache=cache), "a")
+    assert all(b"sk-very-secret" not in file.read_bytes() for file in tmp_path.iterdir())
+
+
+# Money
+
+TEN_DOLLARS = Price(prompt_usd=50_000.0, reply_usd=714_285.0)
+"""100 prompt tokens and 7 reply tokens, as the test server counts, cost about 10 dollars."""
+
+
+def test_a_run_spends_no_more_than_it_may() -> None:
+    with ModelServer(echo) as server:
+        allowance = Allowance(max_usd=800.0)  # a request may cost up to 735: one fits at a time
+        policy = OpenAIPolicy("m", server.url, price=TEN_DOLLARS, allowance=allowance)
+        with pytest.raises(Stopped, match=r"of at most \$800\.0000 are spent.*higher --max-cost"):
+            ask(policy, *"abcdefghijkl")
+        assert 60 < allowance.spent_usd <= 800
+        assert server.peak_in_flight == 1
+        assert len(server.requests) == round(allowance.spent_usd / 10)
+
+
+def test_what_was_spent_before_counts(tmp_path: Path) -> None:
+    with ModelServer(echo) as server, ReplyCache(tmp_path / "replies.sqlite") as cache:
+        ask(OpenAIPolicy("m", server.url, price=TEN_DOLLARS, cache=cache), "a", "b")
+        assert cache.spent_usd() == pytest.approx(20, rel=1e-3)
+        spent = Allowance(max_usd=750.0, spent_usd=cache.spent_usd())
+        with pytest.raises(Stopped, match=r"\$20\.0000 of at most \$750\.0000"):
+            ask(OpenAIPolicy("m", server.url, price=TEN_DOLLARS, cache=cache, allowance=spent), "c")
+
+
+def test_a_reply_without_a_count_of_tokens_costs_the_most_it_can() -> None:
+    with ModelServer([Say(text=ANSWER, usage=None)]) as server:
+        allowance = Allowance()
+        ask(OpenAIPolicy("m", server.url, price=Price(reply_usd=1e6), allowance=allowance), "a")
+        assert allowance.spent_usd == 1024
+
+
+def test_a_request_that_fails_costs_nothing() -> None:
+    with ModelServer([error(400, "no")]) as server:
+        allowance = Allowance(max_usd=800)
+        with pytest.raises(RuntimeError):
+            ask(OpenAIPolicy("m", server.url, price=TEN_DOLLARS, allowance=allowance), "a")
+        assert allowance.spent_usd == 0
+
+
+# Being told to stop
+
+
+def test_a_stop_lets_what_is_in_flight_end_and_sends_nothing_more() -> None:
+    allowance = Allowance()
+
+    def stop_and_answer(_: Request) -> Act:
+        allowance.stop("interrupted")
+        return Say(text=ANSWER)
+
+    with ModelServer(stop_and_answer) as server:
+        policy = OpenAIPolicy("m", server.url, allowance=allowance)
+        assert ask(policy, "a") == [ANSWER]
+        with pytest.raises(Stopped, match="interrupted"):
+            ask(policy, "b")
+        assert len(server.requests) == 1
+
+
+def test_a_stop_ends_the_asking_again() -> None:
+    allowance = Allowance()
+
+    async def stopped_while_waiting(_: float) -> None:
+        allowance.stop("interrupted")
+
+    with ModelServer([error(503, "busy"), Say(text=ANSWER)]) as server:
+        with pytest.raises(Stopped):
+            ask(OpenAIPolicy("m", server.url, allowance=allowance, sleep=stopped_while_waiting), "a")
+        assert len(server.requests) == 1
+
+
+def test_who_waits_for_money_is_told_to_stop() -> None:
+    async def scene() -> None:
+        allowance = Allowance(max_usd=1.0)
+        async with allowance.request(0.8):
+            waiting = asyncio.create_task(_enter(allowance, 0.5))
+            await asyncio.sleep(0.01)
+            assert not waiting.done()
+            allowance.stop("interrupted")
+        with pytest.raises(Stopped):
+            await waiting
+
+    asyncio.run(scene())
+
+
+def test_money_that_was_reserved_and_not_spent_goes_to_who_waits() -> None:
+    async def scene() -> None:
+        allowance = Allowance(max_usd=1.0)
+        async with allowance.request(0.8) as charge:
+            waiting = asyncio.create_task(_enter(allowance, 0.5))
+            await asyncio.sleep(0.01)
+            assert not waiting.done()
+            charge.usd = 0.1
+        await asyncio.wait_for(waiting, 1)
+        assert allowance.spent_usd == pytest.approx(0.1)
+
+    asyncio.run(scene())
+
+
+async def _enter(allowance: Allowance, usd: float) -> None:
+    async with allowance.request(usd):
+        pass
+
+
+def test_a_cancelled_request_gives_its_money_back() -> None:
+    async def scene() -> None:
+        allowance = Allowance(max_usd=1.0)
+        with ModelServer([Hang()]) as server:
+            policy = OpenAIPolicy("m", server.url, price=Price(reply_usd=900.0), allowance=allowance)
+            asking = asyncio.create_task(policy.session(Sampling()).reply([Message("user", ("a",))]))
+            while not server.requests:
+                await asyncio.sleep(0.01)
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+            await policy.aclose()
+        await asyncio.wait_for(_enter(allowance, 1.0), 1)
+
+    asyncio.run(scene())
+
+
+# Pace
+
+
+class Time:
+    """A clock that only waiting moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def now(self) -> float:
+        return self.now_s
+
+    async def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+def elapsed(scene: Callable[[Pace], Coroutine[None, None, None]], **limits: float) -> float:
+    clock = Time()
+    asyncio.run(scene(Pace(**limits, now_s=clock.now, sleep=clock.sleep)))
+    return clock.now_s - 100.0
+
+
+def test_requests_are_spread_over_the_minute() -> None:
+    async def scene(pace: Pace) -> None:
+        for _ in range(121):
+            await pace.take(5)
+
+    assert elapsed(scene, requests_per_minute=120) == pytest.approx(60, abs=1.5)
+    assert elapsed(scene, tokens_per_minute=600) == pytest.approx(60, abs=1.5)
+    assert elapsed(scene) == 0
+
+
+def test_tokens_that_were_not_used_are_given_back() -> None:
+    async def scene(pace: Pace) -> None:
+        for _ in range(61):
+            await pace.take(100)
+            pace.correct(-90)
+
+    assert elapsed(scene, tokens_per_minute=600) == pytest.approx(60, abs=1.5)
+
+
+def test_an_idle_minute_is_not_saved_up() -> None:
+    async def scene(pace: Pace) -> None:
+        await pace.take(1)
+        await pace.sleep(600)
+        for _ in range(60):
+            await pace.take(1)
+
+    assert elapsed(scene, requests_per_minute=60) == pytest.approx(600 + 59, abs=1.5)
+
+
+# Recipes
+
+
+def test_an_endpoint_is_opened_as_its_recipe_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEACHERS_KEY", "sk-the-teachers-own")
+    with ModelServer([Say(text=ANSWER)]) as server:
+        config = EndpointConfig(model="m", base_url=server.url, api_key_env="TEACHERS_KEY", extra_body={"top_k": 5})
+        ask(open_endpoint(config), "a")
+        assert server.requests[0].headers["authorization"] == "Bearer sk-the-teachers-own"
+        assert server.requests[0].body["top_k"] == 5
+        assert "sk-the" not in config.model_dump_json()
+
+
+def test_a_key_that_is_not_set_is_named() -> None:
+    with pytest.raises(BadConfig, match="NO_SUCH_KEY, which is not set"):
+        open_endpoint(EndpointConfig(model="m", base_url="http://localhost:1/v1", api_key_env="NO_SUCH_KEY"))
