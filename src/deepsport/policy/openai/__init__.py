@@ -3,7 +3,8 @@
 settings.py      an endpoint as a recipe describes it
 endpoint.py      OpenAIPolicy: attempts and waiting
 conversation.py  one conversation
-wire.py          messages and frames as the JSON that is sent
+wire.py          the parts of a request
+written.py       messages and frames as they are sent, each written once
 reading.py       the JSON that came back as one canonical reply
 failure.py       what went wrong, whether to ask again, and when
 pace.py          requests and tokens a minute

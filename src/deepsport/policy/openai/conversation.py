@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from deepsport.policy.base import Message, Reply, Sampling
-from deepsport.policy.openai.wire import Json, chat_message, tool_result
+from deepsport.policy.openai.written import Written, written
 from deepsport.records import TokenRecord
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Conversation:
 
     policy: "OpenAIPolicy"
     sampling: Sampling
-    history: list[Json] = field(default_factory=list[Json])
+    history: list[Written] = field(default_factory=list[Written])
     open_calls: tuple[str, ...] = ()
     """Ids of native calls that wait for their result."""
 
@@ -31,16 +31,16 @@ class Conversation:
 
         Raises ContextOverflow or PolicyError."""
         asked = [*self.history, *await asyncio.to_thread(self._sent, messages)]
-        said = await self.policy.complete(asked, self.sampling)
-        self.history, self.open_calls = [*asked, said.echo], said.call_ids
+        said = await self.policy.answer(asked, self.sampling)
+        self.history, self.open_calls = [*asked, written(said.echo)], said.call_ids
         return Reply(text=said.text, cut_off=said.cut_off, prompt_tokens=said.prompt_tokens, reply_tokens=said.reply_tokens)
 
-    def _sent(self, messages: Sequence[Message]) -> list[Json]:
-        """The new messages as JSON; the first of them closes a native call. Runs in a thread: images take CPU time."""
-        encoding = self.policy.encoding
+    def _sent(self, messages: Sequence[Message]) -> list[Written]:
+        """The new messages; the first of them closes a native call. Runs in a thread: images take CPU time."""
+        writer = self.policy.writer
         n_results = 1 if self.open_calls else 0
-        results = [part for message in messages[:n_results] for part in tool_result(message, self.open_calls, encoding)]
-        return results + [chat_message(message, encoding) for message in messages[n_results:]]
+        results = [part for message in messages[:n_results] for part in writer.tool_result(message, self.open_calls)]
+        return results + [writer.message(message) for message in messages[n_results:]]
 
     def tokens(self) -> TokenRecord | None:
         """None: an endpoint tells texts, not tokens. Records of such episodes carry no tokens and cannot be trained on."""

@@ -7,11 +7,10 @@ With a cache, a reply is on disk before anybody sees it, and a request that was 
 """
 
 import asyncio
-import hashlib
-import json
 import logging
 import os
 import random
+import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -26,7 +25,8 @@ from deepsport.policy.openai.failure import Backoff, Failure, status_failure
 from deepsport.policy.openai.pace import Pace
 from deepsport.policy.openai.reading import Said, read, read_models
 from deepsport.policy.openai.reply_cache import ReplyCache
-from deepsport.policy.openai.wire import CHOOSE_FRAMES, ImageEncoding, Json, most_tokens
+from deepsport.policy.openai.wire import CHOOSE_FRAMES, ImageEncoding, Json
+from deepsport.policy.openai.written import Writer, Written, request_of, written
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -79,6 +79,8 @@ class OpenAIPolicy:
     chance: Callable[[], float] = random.random
     """Jitter, in [0, 1)."""
     _line: _Line | None = field(default=None, init=False, repr=False)
+    _opening: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    _writer: Writer | None = field(default=None, init=False, repr=False)
     _without: set[str] = field(default_factory=set[str], init=False, repr=False)
     """Optional request fields that this endpoint has refused."""
 
@@ -106,23 +108,30 @@ class OpenAIPolicy:
             await line.client.close()
 
     @property
-    def encoding(self) -> ImageEncoding:
-        """How frames are sent."""
-        return ImageEncoding(format=self.image_format, quality=self.jpeg_quality, max_side_px=self.max_side_px)
+    def writer(self) -> Writer:
+        """Writes frames and messages, and remembers what it wrote."""
+        if self._writer is None:
+            side_px = self.max_side_px
+            self._writer = Writer(ImageEncoding(format=self.image_format, quality=self.jpeg_quality, max_side_px=side_px))
+        return self._writer
 
     async def complete(self, messages: Sequence[Json], sampling: Sampling) -> Said:
+        """`answer` to messages without images, as the API has them."""
+        return await self.answer([written(message) for message in messages], sampling)
+
+    async def answer(self, messages: Sequence[Written], sampling: Sampling) -> Said:
         """One completion: from the cache, else asked for, and again after transient failures.
 
         Raises ContextOverflow or PolicyError, and Stopped if the run may ask nothing more."""
-        request = self._request(messages, sampling)
-        sent, key = await asyncio.to_thread(_written, request)
+        fields = self._fields(sampling)
+        sent, key = await asyncio.to_thread(request_of, fields, messages)
         if self.cache and isinstance(known := read(await asyncio.to_thread(self.cache.get, key) or ""), Said):
             return known
-        most_prompt = most_tokens(messages, self.max_side_px)
+        most_prompt = sum(message.most_tokens for message in messages)
         most_usd = self.price.of(most_prompt, sampling.max_tokens)
         async with self.allowance.request(most_usd) as charge:
             await self.pace.take(most_prompt + sampling.max_tokens)
-            body, said = await self._ask(request, sent)
+            body, said = await self._ask(fields, messages, sent)
             counted = said.prompt_tokens > 0
             charge.usd = self.price.of(said.prompt_tokens, said.reply_tokens) if counted else most_usd
             if counted:
@@ -131,13 +140,13 @@ class OpenAIPolicy:
                 await asyncio.to_thread(self.cache.put, key, body, charge.usd)
         return said
 
-    async def _ask(self, request: Json, sent: bytes) -> tuple[str, Said]:
+    async def _ask(self, fields: Json, messages: Sequence[Written], sent: bytes) -> tuple[str, Said]:
         """The reply to a request, as it came and as it reads. Raises ContextOverflow, PolicyError or Stopped."""
         waited_s, attempt = 0.0, 0
         while True:
             self.allowance.require_going()
-            if refused := self._without & request.keys():
-                sent, _ = await asyncio.to_thread(_written, _less(request, refused))
+            if refused := self._without & fields.keys():
+                sent, _ = await asyncio.to_thread(request_of, _less(fields, refused), messages)
             body = await self._attempt(lambda client, content=sent: _posted(client, content))
             outcome = body if isinstance(body, Failure) else read(body)
             if isinstance(outcome, Said):
@@ -160,9 +169,9 @@ class OpenAIPolicy:
 
     async def _attempt(self, ask: "Callable[[AsyncOpenAI], Awaitable[str]]") -> str | Failure:
         """One request and the body that came back, or why there is none."""
+        line = await self._line_of(asyncio.get_running_loop())
         import openai
 
-        line = self._open_line()
         try:
             async with line.free, asyncio.timeout(self.timeout_s):
                 return await ask(line.client)
@@ -175,22 +184,28 @@ class OpenAIPolicy:
         except openai.APIStatusError as error:
             return status_failure(error.status_code, error.body, error.response.headers, self.now_s())
 
-    def _open_line(self) -> _Line:
-        loop = asyncio.get_running_loop()
+    async def _line_of(self, loop: asyncio.AbstractEventLoop) -> _Line:
+        """Opened in a thread: loading the client takes half a second, which the loop has better use for."""
         if self._line is None or self._line.loop is not loop:
-            from openai import AsyncOpenAI, DefaultAsyncHttpxClient
-
-            http = DefaultAsyncHttpxClient(timeout=self.timeout_s, follow_redirects=False)  # frames go to the named address only
-            client = AsyncOpenAI(api_key=self.api_key, base_url=self.base_url, max_retries=0, http_client=http)
-            self._line = _Line(loop, client, asyncio.Semaphore(self.max_concurrent))
+            return await asyncio.to_thread(self._open_line, loop)
         return self._line
 
-    def _request(self, messages: Sequence[Json], sampling: Sampling) -> Json:
-        """All fields that a request should have."""
+    def _open_line(self, loop: asyncio.AbstractEventLoop) -> _Line:
+        with self._opening:
+            if self._line is None or self._line.loop is not loop:
+                from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+
+                # frames go to the named address only
+                http = DefaultAsyncHttpxClient(timeout=self.timeout_s, follow_redirects=False)
+                client = AsyncOpenAI(api_key=self.api_key, base_url=self.base_url, max_retries=0, http_client=http)
+                self._line = _Line(loop, client, asyncio.Semaphore(self.max_concurrent))
+            return self._line
+
+    def _fields(self, sampling: Sampling) -> Json:
+        """All that a request should have besides its messages."""
         tools: Json = {"tools": [CHOOSE_FRAMES], "parallel_tool_calls": False} if self.native_tools else {}
-        request: Json = {"model": self.model, "messages": list(messages), "temperature": sampling.temperature, **tools}
-        request |= {"max_tokens": sampling.max_tokens, "seed": sampling.seed}
-        return request | dict(self.extra_body)
+        fields: Json = {"model": self.model, "temperature": sampling.temperature, **tools}
+        return fields | {"max_tokens": sampling.max_tokens, "seed": sampling.seed} | dict(self.extra_body)
 
     def _does_without(self, refused_field: str | None) -> bool:
         """Leaves a refused field out from now on; False if there is nothing to leave out or that was tried."""
@@ -242,15 +257,8 @@ def _posted(client: "AsyncOpenAI", content: bytes) -> Awaitable[str]:
     )
 
 
-def _less(request: Json, refused: Set[str]) -> Json:
-    """A request without what the endpoint has refused before; the limit of tokens under the name that reasoning models of OpenAI
-    ask for."""
+def _less(fields: Json, refused: Set[str]) -> Json:
+    """What the endpoint has not refused before; the limit of tokens under the name that reasoning models of OpenAI ask for."""
     if "max_tokens" in refused:
-        request = {**request, "max_completion_tokens": request["max_tokens"]}
-    return {key: value for key, value in request.items() if key not in refused}
-
-
-def _written(request: Json) -> tuple[bytes, str]:
-    """A request as it is sent, and its hash."""
-    sent = json.dumps(request, separators=(",", ":")).encode()
-    return sent, hashlib.sha256(sent).hexdigest()
+        fields = {**fields, "max_completion_tokens": fields["max_tokens"]}
+    return {key: value for key, value in fields.items() if key not in refused}
