@@ -30,7 +30,7 @@ STEADY = OptimiserConfig(lr=1e-3, warmup_steps=2)
 class ByWords(GatedReward):
     """Rewards what was said, so that groups of random words differ."""
 
-    def score(self, episode: Episode) -> Reward:
+    def score(self, episode: Episode, judged: float | None = None) -> Reward:
         assert episode.tokens is not None
         total = sum(episode.tokens.ids) % 7 / 7
         return Reward(total=total, accuracy=total, tool=0.0, format_penalty=0.0, well_formed=True)

@@ -60,7 +60,7 @@ def _sport(caption: str) -> str:
 class EvenWords(GatedReward):
     """Pays the share of sampled tokens whose number is even: a habit that a policy of random weights has by half."""
 
-    def score(self, episode: Episode) -> Reward:
+    def score(self, episode: Episode, judged: float | None = None) -> Reward:
         share = share_even(episode)
         return Reward(total=share, accuracy=share, tool=0.0, format_penalty=0.0, well_formed=True)
 

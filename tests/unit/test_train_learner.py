@@ -11,11 +11,12 @@ import torch
 from deepsport.agent.grammar import write_answer, write_call
 from deepsport.errors import TrainingError
 from deepsport.policy.local.policy import LocalPolicy
-from deepsport.records import Episode, Question, Reward, StopReason
+from deepsport.records import Episode, FreeText, Question, Reward, StopReason
 from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
 from deepsport.train.grpo import GRPOConfig, Learner, reinforce, score
-from deepsport.train.objective import Aggregation, kl_penalty
+from deepsport.train.judged import by_rule
+from deepsport.train.objective import Aggregation, advantages, kl_penalty
 from deepsport.train.optimiser import OptimiserConfig
 from deepsport.train.trainee import Trainee
 from deepsport.train.tree import grow
@@ -189,25 +190,50 @@ def test_a_gradient_that_is_not_finite_names_the_samples_and_moves_no_weight(tab
     assert all(torch.equal(weight, table.start[name]) for name, weight in now.items())
 
 
+def by_rules(episodes: Sequence[Episode]) -> Group:
+    return score(episodes, by_rule(episodes), GatedReward())
+
+
 def test_a_group_teaches_only_if_some_answers_were_better_than_others(table):
     right, wrong, explored = table.episodes[1], table.episodes[3], table.episodes[2]
-    assert score([right, wrong], GatedReward()).teaches
-    phantom = score([wrong, explored], GatedReward())
+    assert by_rules([right, wrong]).teaches
+    phantom = by_rules([wrong, explored])
     assert (phantom.teaches, phantom.differs) == (False, True)
-    flat = score([wrong, wrong], GatedReward())
+    flat = by_rules([wrong, wrong])
     assert (flat.teaches, flat.differs) == (False, False)
 
 
 def test_a_group_of_which_nobody_could_be_scored_teaches_nothing(table):
     lost = table.episodes[0].model_copy(update={"stop": StopReason.VIDEO_ERROR})
-    group = score([lost, lost], GatedReward())
+    group = by_rules([lost, lost])
     assert (group.episodes, group.teaches, group.differs) == ([], False, False)
+
+
+def test_a_group_of_eight_of_which_two_were_lost_learns_from_the_six(table):
+    right, wrong = table.episodes[1], table.episodes[3]
+    lost = right.model_copy(update={"stop": StopReason.POLICY_ERROR})
+    group = by_rules([right, lost, wrong, wrong, lost, right, wrong, wrong])
+    assert (len(group.episodes), group.teaches) == (6, True)
+    assert advantages(torch.tensor([[reward.total for reward in group.rewards]])).sum().abs() < 1e-6
+    assert not by_rules([right, lost, lost, lost]).teaches  # one alone is no group
+
+
+def test_what_a_judge_gave_an_open_answer_is_its_accuracy_and_its_silence_leaves_the_episode_out(table):
+    gold = FreeText(answer="a ball is headed in by red")
+    asked = [
+        episode.model_copy(update={"question": table.asked.model_copy(update={"gold": gold})})
+        for episode in [table.episodes[1]] * 3
+    ]
+    assert by_rule(asked) == [None, None, None]
+    group = score(asked, [0.7, None, 0.2], GatedReward())
+    assert [reward.accuracy for reward in group.rewards] == [0.7, 0.2]
+    assert group.teaches
 
 
 class ByOneToken(GatedReward):
     """Nobody is right; the total differs by what was said."""
 
-    def score(self, episode: Episode) -> Reward:
+    def score(self, episode: Episode, judged: float | None = None) -> Reward:
         assert episode.tokens is not None
         total = sum(episode.tokens.ids) % 7 / 100
         return Reward(total=total, accuracy=0.0, tool=total, format_penalty=0.0, well_formed=True)

@@ -66,7 +66,7 @@ class Tossed(GatedReward):
 
     calls_left: ClassVar[int] = 10**9
 
-    def score(self, episode: Episode) -> Reward:
+    def score(self, episode: Episode, judged: float | None = None) -> Reward:
         type(self).calls_left -= 1
         if self.calls_left == 0:
             raise KeyboardInterrupt

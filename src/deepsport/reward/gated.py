@@ -38,11 +38,12 @@ class GatedReward(Config):
     temporal_weight: float = 0.0
     """Weight of the temporal IoU of the best window with the event, where the event is known."""
 
-    def score(self, episode: Episode) -> Reward:
-        """The parts of the reward and their total."""
+    def score(self, episode: Episode, judged: float | None = None) -> Reward:
+        """The parts of the reward and their total; `judged` is what a judge gave an answer that no rule can score."""
         if episode.stop in FAULTS:
             return Reward(total=0.0, accuracy=None, tool=0.0, format_penalty=0.0, well_formed=False)
-        right = answer_accuracy(episode)
+        by_rule = answer_accuracy(episode)
+        right = judged if by_rule is None else by_rule
         well_formed = episode.stop is StopReason.ANSWERED and episode.answer is not None
         if not well_formed and self.format_gate:
             return Reward(
@@ -65,8 +66,9 @@ class GatedReward(Config):
 
 
 def answer_accuracy(episode: Episode) -> float | None:
-    """Accuracy of the final answer: 0 if there is none, None if nobody knows the right one or only a judge could say."""
+    """Accuracy of the final answer: 0 if there is none; None if nobody knows the right one, if only a judge could say, and for an
+    episode that was lost to a fault, which is nobody's answer."""
     gold = episode.question.gold
-    if gold is None:
+    if gold is None or episode.stop in FAULTS:
         return None
     return accuracy(gold, episode.answer if episode.stop is StopReason.ANSWERED else None)

@@ -22,6 +22,7 @@ from deepsport.records import Episode, Question, TokenRecord
 from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
 from deepsport.train.distributed import ALONE, World
+from deepsport.train.judged import Accuracies, by_rule
 from deepsport.train.log import follow
 from deepsport.train.objective import Aggregation, advantages, clipped_loss, is_clipped, kl_penalty, token_weights
 from deepsport.train.optimiser import OptimiserConfig, require_finite
@@ -65,6 +66,7 @@ def reinforce(
     stage: str = "rl",
     limits: Limits,
     reward: GatedReward,
+    accuracies: Accuracies = by_rule,
     origin: Path,
     seed: int,
     world: World = ALONE,
@@ -79,7 +81,8 @@ def reinforce(
             clock = Clock()
             questions_P = draw(questions, config.questions_per_step, step, seed)
             episodes_PG = rollouts(policy, questions_P, source, config, limits, seed=seed * 100_003 + step, world=world)
-            groups = [score(episodes, reward) for episodes in episodes_PG]  # bad episodes are left out, not scored
+            right_PG = world.gather([accuracies(episodes) for episodes in world.share(episodes_PG)])
+            groups = [score(*group, reward) for group in zip(episodes_PG, right_PG, strict=True)]  # bad episodes are left out
             kept = [group for group in groups if (group.teaches if config.filter_by_accuracy else group.differs)]
             clock.lap("rollout")
             learnt = learner.step(kept, step) if kept else {}
@@ -121,9 +124,10 @@ def rollouts(
     return world.gather(made)
 
 
-def score(episodes: Sequence[Episode], reward: GatedReward) -> Group:
-    """Rewards of a group; an episode that nobody can score (its video or policy failed) is left out."""
-    scored = [(episode, reward.score(episode)) for episode in episodes]
+def score(episodes: Sequence[Episode], right: Sequence[float | None], reward: GatedReward) -> Group:
+    """Rewards of a group, given the accuracies; an episode that nobody could score (its video or policy failed, or the judge was
+    silent) is left out."""
+    scored = [(episode, reward.score(episode, accuracy)) for episode, accuracy in zip(episodes, right, strict=True)]
     valid = [(episode, parts) for episode, parts in scored if parts.accuracy is not None]
     return Group([episode for episode, _ in valid], [parts for _, parts in valid])
 

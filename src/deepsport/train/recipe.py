@@ -15,6 +15,7 @@ from deepsport.errors import BadRecord
 from deepsport.policy.base import Sampling
 from deepsport.policy.local.checkpoint import load_policy, origin_of, save_policy
 from deepsport.policy.local.policy import LocalPolicy, Recorded
+from deepsport.policy.openai import EndpointConfig
 from deepsport.policy.scripted import Scripted
 from deepsport.progress import track
 from deepsport.records import Episode, StopReason
@@ -23,6 +24,7 @@ from deepsport.run import Run
 from deepsport.train.budget import Budget, rl_budget, sft_budget
 from deepsport.train.distributed import World, join
 from deepsport.train.grpo import GRPOConfig, reinforce
+from deepsport.train.judged import by_judge, by_rule
 from deepsport.train.sft import SFTConfig, fit
 from deepsport.train.trainee import TraineeConfig
 from deepsport.video.source import FrameSource
@@ -54,6 +56,8 @@ class RLRecipe(Recipe):
 
     questions: str
     """A `.jsonl` file of questions, such as an arena set's `questions.jsonl`."""
+    judge: EndpointConfig | None = None
+    """Scores free answers that no rule can; None: they stay unscored, and their episodes are left out."""
     rl: GRPOConfig = GRPOConfig()
 
 
@@ -87,6 +91,7 @@ def run_rl(folder: Path, recipe: RLRecipe, *, fresh: bool = False) -> Path:
                     run,
                     limits=recipe.limits,
                     reward=GatedReward(),
+                    accuracies=by_judge(recipe.judge, run.path("judge.sqlite")) if recipe.judge else by_rule,
                     origin=origin,
                     seed=recipe.seed,
                     world=world,
