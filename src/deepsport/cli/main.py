@@ -12,6 +12,7 @@ from deepsport.cli import arena, data
 from deepsport.cli.ask import ask
 from deepsport.cli.bench import bench
 from deepsport.cli.demo import demo
+from deepsport.cli.distill import distill
 from deepsport.cli.doctor import doctor
 from deepsport.cli.evidence import ablate, stress
 from deepsport.cli.train import rl, sft
@@ -43,6 +44,7 @@ def _root(  # pyright: ignore[reportUnusedFunction] (typer calls it)
 
 app.command()(ask)
 app.command()(demo)
+app.command()(distill)
 app.command()(sft)
 app.command()(rl)
 app.command()(bench)

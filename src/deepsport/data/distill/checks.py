@@ -1,0 +1,80 @@
+"""What a trajectory must hold to, as far as rules can tell. Pure.
+
+The order is that of the reasons: the first one that holds is the one counted.
+"""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from itertools import combinations
+
+from deepsport.data.distill.recipe import Bounds
+from deepsport.records import Episode, StopReason
+from deepsport.reward.gated import FAULTS
+from deepsport.reward.temporal import window_iou
+
+
+class Drop(StrEnum):
+    """Why a trajectory is not kept."""
+
+    FAULT = "lost to a fault of the endpoint or the video"
+    """Tried again when the run goes on."""
+    MALFORMED = "a reply outside the grammar"
+    NO_ANSWER = "no answer within the limits"
+    WRONG = "the answer is wrong"
+    UNDECIDED = "nobody could say whether the answer is right"
+    MISSED = "no frame shown lies in the event"
+    GIVES_AWAY = "a thought gives the facts away"
+    REFUSED_CALL = "a call was refused"
+    REPETITION = "a look at the same again"
+    SHORT = "a thought is too short"
+    LONG = "a thought is too long"
+    INCONSISTENT = "the thoughts do not agree with the calls"
+    UNJUDGED = "the judge could not be reached or read"
+    """Judged again when the run goes on."""
+    TWIN = "the same as a better one"
+    SURPLUS = "others of the question are better"
+    NOT_PLAYED_BACK = "does not play back as recorded"
+
+
+TRIED_AGAIN = frozenset({Drop.FAULT, Drop.UNJUDGED})
+
+
+def fault_of_ending(episode: Episode) -> Drop | None:
+    """What the stop reason says: grammar and limits."""
+    if episode.stop in FAULTS:
+        return Drop.FAULT
+    if episode.stop is StopReason.FORMAT_ERROR:
+        return Drop.MALFORMED
+    return None if episode.stop is StopReason.ANSWERED and episode.answer else Drop.NO_ANSWER
+
+
+def saw_the_event(episode: Episode) -> bool:
+    """Whether a frame shown lies in the gold window, or a window asked for touches it; true where no window is known."""
+    event = episode.question.window
+    if event is None:
+        return True
+    windows = [call.window for call in episode.calls if call.window]
+    return any(window.overlaps(event) for window in windows) or any(
+        event.contains(frame.time_s) for frame in episode.first_frames
+    )
+
+
+def fault_of_form(episode: Episode, bounds: Bounds) -> tuple[Drop, str] | None:
+    """Redundancy and length: the first fault, and where it lies."""
+    return next(_faults_of_form(episode, bounds), None)
+
+
+def _faults_of_form(episode: Episode, bounds: Bounds) -> Iterator[tuple[Drop, str]]:
+    if refused := [call for call in episode.calls if call.window is None]:
+        yield Drop.REFUSED_CALL, f"frames {refused[0].start_index} to {refused[0].end_index}"
+    for one, other in combinations([call.window for call in episode.calls if call.window], 2):
+        if window_iou(one, other) > bounds.most_overlap:
+            yield Drop.REPETITION, f"{one.start_s:.2f} to {one.end_s:.2f} s and {other.start_s:.2f} to {other.end_s:.2f} s"
+    thoughts = [turn.thought for turn in episode.turns]
+    if len(set(thoughts)) < len(thoughts):
+        yield Drop.REPETITION, "a thought stands twice"
+    for number, thought in enumerate(thoughts, start=1):
+        if len(thought) < bounds.shortest_thought:
+            yield Drop.SHORT, f"thought {number} has {len(thought)} characters"
+        if len(thought) > bounds.longest_thought:
+            yield Drop.LONG, f"thought {number} has {len(thought)} characters"

@@ -1,0 +1,82 @@
+"""What a distillation made: what was kept of what, and what was not, by reason, with examples."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from deepsport.data.distill.judging import Judgement
+from deepsport.data.distill.recipe import Hints
+from deepsport.records import Episode, Question, Record
+
+MOST_EXAMPLES = 5
+
+
+class Dropped(Record):
+    """A reason why trajectories are not kept."""
+
+    reason: str
+    n: int
+    examples: tuple[str, ...]
+    """Ids of the first few, and what exactly was found."""
+
+
+class DistillReport(Record):
+    """`report.json`."""
+
+    teacher: str
+    judge: str
+    writer: str
+    hints: Hints
+    n_questions: int
+    n_without_facts: int
+    """Questions that were not asked because no facts could be stated; only where the teacher is given hints."""
+    n_trajectories: int
+    n_kept: int
+    n_questions_kept: int
+    """Questions with at least one kept trajectory."""
+    kept_by_sport: dict[str, int]
+    kept_by_dimension: dict[str, int]
+    calls_per_kept: float
+    n_not_judged: int
+    """Kept trajectories on whose thoughts the judge abstained."""
+    dropped: tuple[Dropped, ...]
+    prompt_tokens: int
+    """Of all trajectories that were played to their end."""
+    reply_tokens: int
+    usd: float
+    """Of every reply, at the prices of the recipe; facts and judge included."""
+
+
+class Tally:
+    """Counts trajectories as they pass, so that none has to be kept in memory."""
+
+    def __init__(self) -> None:
+        self.n_trajectories = self.prompt_tokens = self.reply_tokens = 0
+
+    def add(self, episode: Episode) -> None:
+        """One played trajectory."""
+        self.n_trajectories += 1
+        self.prompt_tokens += episode.usage.prompt_tokens
+        self.reply_tokens += episode.usage.reply_tokens
+
+
+def dropped_of(judgements: Iterable[Judgement]) -> tuple[Dropped, ...]:
+    """Reasons, the most frequent first."""
+    counts: Counter[str] = Counter()
+    examples: defaultdict[str, list[str]] = defaultdict(list)
+    for judgement in judgements:
+        if judgement.drop is None:
+            continue
+        counts[judgement.drop] += 1
+        if len(examples[judgement.drop]) < MOST_EXAMPLES:
+            examples[judgement.drop].append(": ".join(part for part in (judgement.episode_id, judgement.detail) if part))
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(Dropped(reason=reason, n=n, examples=tuple(examples[reason])) for reason, n in ranked)
+
+
+def counted(kept: Sequence[Judgement], questions: Sequence[Question]) -> tuple[dict[str, int], dict[str, int]]:
+    """Kept trajectories by sport and by dimension."""
+    by_id = {question.id: question for question in questions}
+    asked = [by_id[judgement.question_id] for judgement in kept]
+    sports = Counter(question.sport or "none" for question in asked)
+    dimensions = Counter(str(question.dimension or "none") for question in asked)
+    return dict(sports.most_common()), dict(dimensions.most_common())

@@ -1,0 +1,169 @@
+"""The steps of a distillation, each of which does what is not on record yet. The files of the run are all they remember."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+from deepsport.data.distill.acting import ACTED, act, samples_of
+from deepsport.data.distill.cast import ALONE, Cast, n_workers
+from deepsport.data.distill.checks import TRIED_AGAIN, Drop
+from deepsport.data.distill.facts import Facts, facts_by_rule, facts_in_words
+from deepsport.data.distill.judging import Judgement, judge_episode
+from deepsport.data.distill.page import page
+from deepsport.data.distill.recipe import DistillRecipe, Hints
+from deepsport.data.distill.record_index import EpisodeIndex
+from deepsport.data.distill.report import DistillReport, Tally, counted, dropped_of
+from deepsport.data.distill.selection import Playback, canonical, moved, play_back, select
+from deepsport.data.distill.workers import work_through
+from deepsport.durable import replacing
+from deepsport.policy.base import Sampling
+from deepsport.policy.openai.allowance import Allowance
+from deepsport.progress import Tick, track
+from deepsport.records import Episode, Question
+from deepsport.run import Run
+from deepsport.video.source import FrameSource
+
+J = TypeVar("J")
+
+FACTS, JUDGED, PLAYED, KEPT = "facts.jsonl", "judged.jsonl", "played.jsonl", "kept.jsonl"
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps of one run; each does what is not on record yet."""
+
+    run: Run
+    recipe: DistillRecipe
+    cast: Cast
+    questions: Sequence[Question]
+    source: FrameSource
+
+    async def facts(self) -> dict[str, str]:
+        """Question id -> facts, empty where none could be stated."""
+        known = {facts.question_id: facts for facts in self.run.read(FACTS, Facts)}
+        todo = [question for question in self.questions if question.id not in known or known[question.id].fault]
+        with self._shown("facts", len(self.questions), len(self.questions) - len(todo), "questions") as tick:
+
+            async def state(question: Question) -> None:
+                writer = self.cast.writer
+                stated = await facts_in_words(question, writer, self._writing) if writer else facts_by_rule(question)
+                known[question.id] = stated
+                await asyncio.to_thread(self.run.append, FACTS, stated)
+                tick()
+
+            await self._work(todo, state, n_workers(self.recipe.writer))
+        return {question.id: known[question.id].text for question in self.questions}
+
+    async def acting(self, facts: dict[str, str]) -> None:
+        """Every trajectory into `acted.jsonl`."""
+        asked = [question for question in self.questions if facts[question.id] or self.recipe.hints is Hints.WITHHELD]
+        played = EpisodeIndex(self.run.path(ACTED))
+        total = len(asked) * self.recipe.samples
+        with self._shown("acting", total, len(played.ids) - len(played.lost), "trajectories") as tick:
+
+            def show(_: Episode) -> None:
+                tick(extra=_spent(self.cast.allowance))
+
+            await act(self.run, self.recipe, self.cast, asked, facts, self.source, show)
+
+    async def judging(self, facts: dict[str, str]) -> list[Judgement]:
+        """A judgement of every trajectory, in the order of the questions."""
+        played = EpisodeIndex(self.run.path(ACTED))
+        known = {judgement.episode_id: judgement for judgement in self.run.read(JUDGED, Judgement)}
+        ids = [sample.id for sample in samples_of(self.questions, self.recipe) if sample.id in played]
+        todo = [each for each in ids if each not in known or known[each].drop in TRIED_AGAIN]
+        with self._shown("judging", len(ids), len(ids) - len(todo), "trajectories") as tick:
+
+            async def judge(episode_id: str) -> None:
+                episode = await asyncio.to_thread(self._read, played, episode_id)
+                judgement = await judge_episode(episode, facts[episode.question.id], self.cast.judge, self.recipe)
+                known[episode_id] = judgement
+                await asyncio.to_thread(self.run.append, JUDGED, judgement)
+                tick(extra=_spent(self.cast.allowance))
+
+            await self._work(todo, judge, n_workers(self.recipe.judge))
+        return [known[each] for each in ids]
+
+    async def selection(self, judgements: Sequence[Judgement]) -> list[Judgement]:
+        """The judgements with what selection and playing back made of them; `kept.jsonl` holds the rest."""
+        chosen = {judgement.episode_id: judgement for judgement in select(judgements, self.recipe.keep)}
+        played = EpisodeIndex(self.run.path(ACTED))
+        known = {playback.episode_id: playback for playback in self.run.read(PLAYED, Playback)}
+        kept = [judgement.episode_id for judgement in judgements if chosen[judgement.episode_id].drop is None]
+        todo = [each for each in kept if each not in known]
+        with self._shown("playing back", len(kept), len(kept) - len(todo), "trajectories") as tick:
+
+            async def check(episode_id: str) -> None:
+                episode = await asyncio.to_thread(self._read, played, episode_id)
+                known[episode_id] = await play_back(canonical(episode), self.source, self.recipe.limits)
+                await asyncio.to_thread(self.run.append, PLAYED, known[episode_id])
+                tick()
+
+            await self._work(todo, check, ALONE)
+        for each in kept:
+            if fault := known[each].fault:
+                chosen[each] = chosen[each].model_copy(update={"drop": Drop.NOT_PLAYED_BACK, "detail": fault})
+        with replacing(self.run.path(KEPT)) as file:
+            for each in kept:
+                if chosen[each].drop is None:
+                    file.write(canonical(self._read(played, each)).model_dump_json().encode() + b"\n")
+        return [chosen[judgement.episode_id] for judgement in judgements]
+
+    def write_report(self, facts: dict[str, str], judgements: Sequence[Judgement]) -> DistillReport:
+        """`report.json` and `report.html`."""
+        played, tally = EpisodeIndex(self.run.path(ACTED)), Tally()
+        for judgement in judgements:
+            tally.add(played.read(judgement.episode_id))
+        kept = [judgement for judgement in judgements if judgement.drop is None]
+        by_sport, by_dimension = counted(kept, self.questions)
+        report = DistillReport(
+            teacher=self.cast.teacher.name,
+            judge=self.cast.judge.name,
+            writer=self.cast.writer.name if self.cast.writer else "annotation",
+            hints=self.recipe.hints,
+            n_questions=len(self.questions),
+            n_without_facts=sum(not text for text in facts.values()),
+            n_trajectories=tally.n_trajectories,
+            n_kept=len(kept),
+            n_questions_kept=len({judgement.question_id for judgement in kept}),
+            kept_by_sport=by_sport,
+            kept_by_dimension=by_dimension,
+            calls_per_kept=sum(judgement.n_calls for judgement in kept) / len(kept) if kept else 0.0,
+            n_not_judged=sum(judgement.thought_points is None for judgement in kept),
+            dropped=dropped_of(judgements),
+            prompt_tokens=tally.prompt_tokens,
+            reply_tokens=tally.reply_tokens,
+            usd=round(self.cast.allowance.spent_usd, 6),
+        )
+        self.run.write("report.json", report.model_dump_json(indent=1) + "\n")
+        self.run.write("report.html", page(report, judgements, played, self.source))
+        return report
+
+    def _read(self, played: EpisodeIndex, episode_id: str) -> Episode:
+        """A trajectory with its question as it is asked now: the video may have moved since."""
+        return moved(played.read(episode_id), self._asked[episode_id.rpartition("/")[0]].video)
+
+    @cached_property
+    def _asked(self) -> dict[str, Question]:
+        return {question.id: question for question in self.questions}
+
+    @property
+    def _writing(self) -> Sampling:
+        most = self.recipe.writer.max_reply_tokens if self.recipe.writer else 0
+        return Sampling(max_tokens=most, seed=self.recipe.seed)
+
+    async def _work(self, jobs: Sequence[J], do: Callable[[J], Awaitable[None]], n: int) -> None:
+        await work_through(jobs, do, n_workers=n, allowance=self.cast.allowance)
+
+    @contextmanager
+    def _shown(self, step: str, total: int, done: int, unit: str) -> Generator[Tick]:
+        """Times a step and shows how far it is."""
+        with self.run.stage(step), track(step, total=total, done=done, unit=unit) as tick:
+            yield tick
+
+
+def _spent(allowance: Allowance) -> str:
+    return f"${allowance.spent_usd:.2f}" if allowance.spent_usd else ""
