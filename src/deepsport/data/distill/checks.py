@@ -3,6 +3,7 @@
 The order is that of the reasons: the first one that holds is the one counted.
 """
 
+import re
 from collections.abc import Iterator
 from enum import StrEnum
 from itertools import combinations
@@ -24,6 +25,8 @@ class Drop(StrEnum):
     UNDECIDED = "nobody could say whether the answer is right"
     MISSED = "no frame shown lies in the event"
     GIVES_AWAY = "a thought gives the facts away"
+    MARKS = "a reply holds marks of a chat format"
+    """To whoever learns from it they would be tokens, not words."""
     REFUSED_CALL = "a call was refused"
     REPETITION = "a look at the same again"
     SHORT = "a thought is too short"
@@ -35,6 +38,8 @@ class Drop(StrEnum):
     SURPLUS = "others of the question are better"
     NOT_PLAYED_BACK = "does not play back as recorded"
 
+
+_MARKS = re.compile(r"<\|.*?\|>|</?(?:image|video|s|tool_response|im_start|im_end)>|\[/?INST\]|<<SYS>>|[\x00-\x08\x0b-\x1f\x7f]")
 
 TRIED_AGAIN = frozenset({Drop.FAULT, Drop.UNJUDGED})
 
@@ -65,6 +70,8 @@ def fault_of_form(episode: Episode, bounds: Bounds) -> tuple[Drop, str] | None:
 
 
 def _faults_of_form(episode: Episode, bounds: Bounds) -> Iterator[tuple[Drop, str]]:
+    if marks := [found for turn in episode.turns if (found := _MARKS.search(turn.text))]:
+        yield Drop.MARKS, repr(marks[0].group())
     if refused := [call for call in episode.calls if call.window is None]:
         yield Drop.REFUSED_CALL, f"frames {refused[0].start_index} to {refused[0].end_index}"
     for one, other in combinations([call.window for call in episode.calls if call.window], 2):
