@@ -86,6 +86,12 @@ Act = Say | Send | Hang | Reset | Drip
 Script = Iterable[Act] | Callable[[Request], Act]
 
 
+class _Listening(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+    """Connections that may wait to be taken; five, as it comes, are reset when a client opens more at once."""
+
+
 class ModelServer:
     """Runs while its `with` block does; `url` is its base address. An exhausted script answers with status 599."""
 
@@ -96,8 +102,7 @@ class ModelServer:
         self._in_flight = 0
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._http.daemon_threads = True
+        self._http = _Listening(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     @property

@@ -117,3 +117,20 @@ def test_the_recipes_of_nano_and_of_the_ablation_are_read_as_what_they_are() -> 
     seeds = load(AblationConfig, RECIPES / "seeds.toml")
     assert (len(seeds.seeds), seeds.variants, seeds.demo.rl) == (3, ("sft", "sft_rl"), DemoConfig().rl)
     assert not {*seeds.seeds} & {*ablation.seeds}, "seeds on which nothing was chosen"
+
+
+def test_the_arena_distils_itself_and_a_student_learns_from_it(tmp_path):
+    deepsport("arena", "render", str(tmp_path / "practice"), "--clips", "12")
+    arguments = ["--out", str(tmp_path / "run"), f"questions={tmp_path / 'practice/questions.jsonl'}"]
+    printed = deepsport("distill", str(RECIPES / "distill_arena.toml"), *arguments)
+    assert "not kept:" in printed
+    taught = [f"episodes={tmp_path / 'run/kept.jsonl'}", "model=nano", "limits.style=brief", "sft.steps=2", "sft.batch_size=2"]
+    assert deepsport("sft", str(tmp_path / "sft"), *taught).strip().endswith("policy")
+
+
+def test_the_recipe_of_a_distillation_by_endpoints_says_what_it_will_ask_for(tmp_path):
+    deepsport("arena", "render", str(tmp_path / "practice"), "--clips", "4")
+    printed = deepsport(
+        "distill", str(RECIPES / "distill.toml"), "--dry-run", f"questions={tmp_path / 'practice/questions.jsonl'}"
+    )
+    assert all(step in printed for step in ("facts", "acting", "judging", "at most"))

@@ -54,8 +54,8 @@ max_concurrent = {in_flight}
 
 
 class Teacher:
-    """Looks, then gives the right answer two times out of three; its judge likes what has an even hash. Every reply is a function of
-    its request. Slow enough to be killed."""
+    """Looks, then gives the right answer two times out of three; its judge likes what has an even hash. Every reply is a function
+    of its request. Slow enough to be killed."""
 
     def __init__(self, questions: list[Question]) -> None:
         self._answers = {question.text: gold.answer for question in questions if (gold := question.gold) is not None}

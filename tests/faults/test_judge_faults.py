@@ -8,10 +8,13 @@ import json
 import re
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from typer.testing import CliRunner
 
+from deepsport.cli.main import app
 from deepsport.policy.base import Sampling
 from deepsport.policy.openai import OpenAIPolicy
 from deepsport.policy.openai.reading import Said
@@ -558,3 +561,14 @@ def test_a_question_nobody_can_answer_costs_no_request() -> None:
     with ModelServer([]) as server:
         assert judged(server, case_of_answer(unknown, "volley"))[0].why is Unscored.ABSTAINED
         assert server.requests == []
+
+
+@pytest.mark.parametrize(("points", "code"), [(0, 0), (7, 1)])
+def test_the_probe_says_how_often_a_judge_gives_points_for_nothing(points: int, code: int, tmp_path: Path) -> None:
+    (tmp_path / "questions.jsonl").write_text(question().model_dump_json() + "\n")
+    with ModelServer(lambda _: Say(text=json.dumps({"reason": "so", "points": points}))) as server:
+        told = CliRunner().invoke(
+            app, ["judge", "probe", str(tmp_path / "questions.jsonl"), "--endpoint", server.url, "--model", "j"]
+        )
+    assert told.exit_code == code, told.output
+    assert f"{100 if points else 0:.1f}% of 12 answers that say nothing got points; 0 were not scored" in told.output

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from deepsport.cli import arena, data
+from deepsport.cli import arena, data, judge
 from deepsport.cli.ask import ask
 from deepsport.cli.bench import bench
 from deepsport.cli.demo import demo
@@ -53,3 +53,4 @@ app.command()(stress)
 app.command()(doctor)
 app.add_typer(arena.app, name="arena")
 app.add_typer(data.app, name="data")
+app.add_typer(judge.app, name="judge")
