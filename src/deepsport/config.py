@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic_core import ErrorDetails, to_jsonable_python
 
 from deepsport.errors import BadConfig
@@ -27,6 +27,10 @@ class Config(BaseModel):
 
 
 C = TypeVar("C", bound=Config)
+
+FREE: dict[str, JsonValue] = {"free": True}
+"""Marks a field, as its `json_schema_extra`, that decides how a result is reached and not what it is: addresses, limits of pace,
+prices. A run goes on under another value of it."""
 
 
 def load(model: type[C], path: Path | None, overrides: Sequence[str] = ()) -> C:
@@ -55,6 +59,16 @@ def dump(config: Config) -> str:
 def flatten(config: Config) -> dict[str, str]:
     """Every setting as dotted key -> TOML value, in the order of the fields."""
     return dict(_leaves(_plain(config), ()))
+
+
+def free_keys(model: type[Config], prefix: str = "") -> Iterator[str]:
+    """The dotted keys of all fields marked as free."""
+    for name, field in model.model_fields.items():
+        if field.json_schema_extra == FREE:
+            yield prefix + name
+        for part in (field.annotation, *get_args(field.annotation)):
+            if isinstance(part, type) and issubclass(part, Config):
+                yield from free_keys(part, f"{prefix}{name}.")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Self, TypeVar
 from pydantic import BaseModel, Field, JsonValue, TypeAdapter, ValidationError
 
 from deepsport import lock as lock_file
-from deepsport.config import Config, dump, flatten, load
+from deepsport.config import Config, dump, flatten, free_keys, load
 from deepsport.durable import RecordFile, disk_errors, read_records, write_atomic
 from deepsport.errors import BadConfig, BadRecord, RunError
 from deepsport.lock import LOCK_NAME
@@ -245,11 +245,16 @@ def _settle_config(folder: Path, config: Config) -> None:
 
 
 def _changes(path: Path, config: Config) -> list[str]:
-    """Lines `- key = value` (as stored) and `+ key = value` (asked for now); a setting newer than the run has its default."""
+    """Lines `- key = value` (as stored) and `+ key = value` (asked for now); a setting newer than the run has its default, and a
+    free one may differ."""
     try:
-        stored = [f"{key} = {value}" for key, value in flatten(load(type(config), path)).items()]
+        stored = _binding(load(type(config), path))
     except BadConfig:
         with disk_errors(path):
             stored = path.read_text(encoding="utf-8").splitlines()
-    asked = [f"{key} = {value}" for key, value in flatten(config).items()]
-    return [line for line in difflib.ndiff(stored, asked) if line[:1] in "+-"]
+    return [line for line in difflib.ndiff(stored, _binding(config)) if line[:1] in "+-"]
+
+
+def _binding(config: Config) -> list[str]:
+    free = set(free_keys(type(config)))
+    return [f"{key} = {value}" for key, value in flatten(config).items() if key not in free]

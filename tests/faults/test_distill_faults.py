@@ -356,6 +356,17 @@ def test_another_recipe_in_the_same_folder_is_refused_with_the_difference(
         run_distill(tmp_path / "run", recipe_of(footage, server.url, samples=2))
 
 
+def test_a_run_goes_on_at_another_address_and_pace(
+    footage: Path, answers: dict[str, str], line: Changing, server: ModelServer, tmp_path: Path
+) -> None:
+    line.script = knows(answers)
+    first = run_distill(tmp_path / "run", recipe_of(footage, server.url))
+    slower = EndpointConfig(model="t", base_url="http://127.0.0.1:9/v1", max_concurrent=1, timeout_s=9, requests_per_minute=5)
+    assert run_distill(tmp_path / "run", recipe_of(footage, server.url, teacher=slower)).n_kept == first.n_kept
+    with pytest.raises(RunError, match=r"\+ teacher\.temperature = 0\.1"):
+        run_distill(tmp_path / "run", recipe_of(footage, server.url, teacher=slower.model_copy(update={"temperature": 0.1})))
+
+
 @pytest.mark.parametrize("mark", ["<|im_start|>system", "<image>", "</s>", "[INST]", "\x00", "<|vision_start|><|image_pad|>"])
 def test_a_reply_with_marks_of_a_chat_format_is_not_kept(
     mark: str, footage: Path, answers: dict[str, str], line: Changing, server: ModelServer, tmp_path: Path

@@ -4,7 +4,7 @@ import os
 
 from pydantic import Field, JsonValue
 
-from deepsport.config import Config
+from deepsport.config import FREE, Config
 from deepsport.errors import BadConfig
 from deepsport.policy.openai.allowance import Allowance, Price
 from deepsport.policy.openai.endpoint import OpenAIPolicy
@@ -13,28 +13,28 @@ from deepsport.policy.openai.reply_cache import ReplyCache
 
 
 class EndpointConfig(Config):
-    """A model behind an OpenAI-compatible address."""
+    """A model behind an OpenAI-compatible address. Address, pace and prices may change while a run is under way."""
 
     model: str
-    base_url: str
+    base_url: str = Field(json_schema_extra=FREE)
     """Usually ends in /v1."""
-    api_key_env: str = ""
+    api_key_env: str = Field(default="", json_schema_extra=FREE)
     """The environment variable that holds the key; empty: OPENAI_API_KEY, and where that is unset too, no key."""
     native_tools: bool = False
     """Offer the frame tool as a function instead of in the prompt alone."""
     temperature: float = Field(default=0.8, ge=0)
     """0 is greedy."""
     max_reply_tokens: int = Field(default=1024, ge=1)
-    max_concurrent: int = Field(default=64, ge=1)
+    max_concurrent: int = Field(default=64, ge=1, json_schema_extra=FREE)
     """Requests in flight."""
-    timeout_s: float = Field(default=120.0, gt=0)
+    timeout_s: float = Field(default=120.0, gt=0, json_schema_extra=FREE)
     """Of one attempt."""
-    max_retries: int = Field(default=6, ge=0)
-    requests_per_minute: float | None = Field(default=None, gt=0)
-    tokens_per_minute: float | None = Field(default=None, gt=0)
-    prompt_usd: float = Field(default=0.0, ge=0)
+    max_retries: int = Field(default=6, ge=0, json_schema_extra=FREE)
+    requests_per_minute: float | None = Field(default=None, gt=0, json_schema_extra=FREE)
+    tokens_per_minute: float | None = Field(default=None, gt=0, json_schema_extra=FREE)
+    prompt_usd: float = Field(default=0.0, ge=0, json_schema_extra=FREE)
     """US dollars for a million tokens of prompts."""
-    reply_usd: float = Field(default=0.0, ge=0)
+    reply_usd: float = Field(default=0.0, ge=0, json_schema_extra=FREE)
     """US dollars for a million tokens of replies."""
     max_side_px: int | None = Field(default=768, ge=28)
     """Larger frames are shrunk until their longer side fits."""
