@@ -1,0 +1,161 @@
+"""A file in any of the layouts -> a file of episodes. The layout is told by content, row by row.
+
+Nobody vouches for such a file: nothing that it names is opened, fetched or run, a bad row is left out and counted with its place,
+and only a file that cannot be read at all is an error.
+"""
+
+from asyncio import Runner
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pydantic import JsonValue, ValidationError
+
+from deepsport.data.annotation import json_items
+from deepsport.data.clips import Clips
+from deepsport.data.document import is_object, open_text
+from deepsport.data.exporting import dropped_of
+from deepsport.data.fingerprint import content_hash
+from deepsport.data.formats.frame_reference import read_reference
+from deepsport.data.formats.line import Line, Row, all_urls
+from deepsport.data.formats.origin import Origin, read_origin
+from deepsport.data.formats.returning import gathered, returned
+from deepsport.data.formats.table import lines_in
+from deepsport.data.formats.verl import parquet_rows
+from deepsport.data.importing import Dropped
+from deepsport.data.rows import json_lines
+from deepsport.data.source import Drops
+from deepsport.durable import disk_errors, replacing
+from deepsport.errors import BadAnnotation, BadRecord
+from deepsport.records import Episode, Record
+
+
+class RestoreReport(Record):
+    """What a way back did."""
+
+    n_read: int
+    n_restored: int
+    n_ours: int
+    """Restored whole, from rows that this package wrote."""
+    by_layout: dict[str, int]
+    dropped: tuple[Dropped, ...]
+    """Rows, and images of rows."""
+
+
+def restore_episodes(
+    path: Path, out: Path, *, videos: Path | None = None, on_row: Callable[[], None] = lambda: None
+) -> RestoreReport:
+    """Writes the episodes of a file that was exported, here or elsewhere; `videos`: the folder to look for their videos in.
+
+    Raises BadRecord for a file that cannot be read, or holds no row at all, and RunError if the disk does not take it."""
+    drops, layouts, n_read, n_ours = Drops(), Counter[str](), 0, 0
+    seen: set[str] = set()
+    clips = _clips(videos)
+    with disk_errors(out), replacing(out) as file, Runner() as runner:
+        for name, row in _rows(path, drops):
+            n_read += 1
+            on_row()
+            try:
+                layout, lines = lines_in(row)
+                origin = read_origin(row.get("metadata")) or read_origin(row.get("extra_info"))
+                episode = _episode(row, lines, origin, name, runner, drops)
+                if episode.id in seen:
+                    raise BadRecord("an id that was there before")
+                episode = _linked(episode, _hash(lines, origin), clips) if clips else episode
+            except BadRecord as reason:
+                drops.add(str(reason), name)
+                continue
+            seen.add(episode.id)
+            layouts[layout] += 1
+            n_ours += origin is not None
+            file.write(episode.model_dump_json().encode() + b"\n")
+        if not n_read:
+            raise BadRecord(f"{path} holds no row: {', '.join(drops.counts) or 'it is empty'}. Name a file that was exported.")
+    return RestoreReport(n_read=n_read, n_restored=len(seen), n_ours=n_ours, by_layout=dict(layouts), dropped=dropped_of(drops))
+
+
+def _rows(path: Path, drops: Drops) -> Iterator[tuple[str, Row]]:
+    """The rows of a parquet file, a JSON array or a file of JSON lines. Raises BadRecord."""
+    try:
+        kind = _kind(path)
+        if kind == "parquet":
+            yield from parquet_rows(path)
+        elif kind == "array":
+            yield from _items(path, drops)
+        else:
+            yield from json_lines(path, drops)
+    except BadAnnotation as error:
+        raise BadRecord(str(error)) from error
+
+
+def _kind(path: Path) -> str:
+    with disk_errors(path), path.open("rb") as file:
+        if file.read(4) == b"PAR1":
+            return "parquet"
+    with disk_errors(path), open_text(path, errors="replace") as text:
+        return "array" if text.read(4096).lstrip()[:1] == "[" else "lines"
+
+
+def _items(path: Path, drops: Drops) -> Iterator[tuple[str, Row]]:
+    for place, item in enumerate(json_items(path)):
+        name = f"{path.name}[{place}]"
+        if is_object(item):
+            yield name, item
+        else:
+            drops.add("a row that is no object", name)
+
+
+def _episode(row: Row, lines: tuple[Line, ...], origin: Origin | None, name: str, runner: Runner, drops: Drops) -> Episode:
+    """The episode of a row. Raises BadRecord."""
+    try:
+        if origin:
+            return returned(lines, origin, runner)
+        return gathered(lines, _id(row.get("id"), name), drops)
+    except ValidationError:
+        raise BadRecord("what it says makes no episode") from None
+
+
+def _id(given: JsonValue, name: str) -> str:
+    return given if isinstance(given, str) and given else name
+
+
+def _clips(videos: Path | None) -> Clips | None:
+    if videos is None:
+        return None
+    clips = Clips(videos)
+    if not len(clips):
+        raise BadRecord(f"{videos} holds no video file. Name the folder that the footage lies in.")
+    return clips
+
+
+def _hash(lines: tuple[Line, ...], origin: Origin | None) -> str:
+    """Of the video that the frames of a row are from; empty if it does not say."""
+    urls = origin.frames if origin and origin.frames is not None else all_urls(lines)
+    try:
+        return read_reference(urls[0]).sha256 if urls else ""
+    except BadRecord:
+        return ""
+
+
+def _linked(episode: Episode, sha256: str, clips: Clips) -> Episode:
+    """The episode over the video in the folder, as it was if that has none. Raises BadRecord for one of other content."""
+    video = episode.question.video
+    file = clips.find(video) if video else None
+    if file is None:
+        return episode
+    if sha256 and content_hash(file) != sha256:
+        raise BadRecord("a video of this name, and of other content")
+    return _over(episode, str(file))
+
+
+def _over(episode: Episode, video: str) -> Episode:
+    """The episode with another path of its video."""
+    frames = {frame: frame.model_copy(update={"video": video}) for frame in episode.frames_seen}
+    turns = tuple(turn.model_copy(update={"frames": tuple(frames[f] for f in turn.frames)}) for turn in episode.turns)
+    return episode.model_copy(
+        update={
+            "question": episode.question.model_copy(update={"video": video}),
+            "first_frames": tuple(frames[frame] for frame in episode.first_frames),
+            "turns": turns,
+        }
+    )
