@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from typer.testing import CliRunner, Result
 from deepsport.bench.tasks import load_questions
 from deepsport.cli.main import app
 from deepsport.data.clips import Clips
+from deepsport.data.fingerprint import Clip, fingerprint, load_clips
 from deepsport.data.importing import ImportReport, import_source
 from deepsport.data.source import Drops, Source, find_source
 from deepsport.errors import BadAnnotation
 from deepsport.records import Dimension, Question
+from deepsport.video.source import FrameSource
 from video_files import Recipe, write
 
 
@@ -87,6 +90,54 @@ def test_two_clips_of_one_name_are_told_apart_by_path_or_not_at_all(tmp_path: Pa
     assert clips.find("a_1_2.mp4") is None
     assert clips.find("2019/a_1_2.mp4") == videos / "2019" / "a_1_2.mkv"
     assert clips.find("2020/a_1_2") == videos / "2020" / "a_1_2.mp4"
+
+
+def test_files_that_differ_in_their_ending_alone_are_told_apart_by_it_or_not_at_all(videos: Path) -> None:
+    (videos / "2019" / "a_1_2.mp4").write_bytes(b"another")
+    clips = Clips(videos)
+    assert clips.find("2019/a_1_2.mp4") == videos / "2019" / "a_1_2.mp4"
+    assert clips.find("2019/a_1_2.mkv") == videos / "2019" / "a_1_2.mkv"
+    assert clips.find("2019/a_1_2") is None
+
+
+def test_the_clips_of_the_questions_are_described_once_each(tmp_path: Path, videos: Path) -> None:
+    write(videos / "b_1_2.mkv", Recipe(n_frames=40))
+    write(videos / "nobody_asks.mkv", Recipe(n_frames=40))
+    imported(tmp_path, rally("a_1_2", 20), rally("b_1_2", 20), rally("a_1_2", 30))
+    text = (tmp_path / "set" / "clips.jsonl").read_text()
+    clips = [Clip.model_validate_json(line) for line in text.splitlines()]
+    with FrameSource() as source:
+        assert clips == [fingerprint(videos / name, source) for name in ("2019/a_1_2.mkv", "b_1_2.mkv")]
+    hashes = {q.provenance.video_sha256 for q in lines(tmp_path / "set" / "questions.jsonl") if q.provenance}
+    assert set(load_clips(tmp_path / "set")) == hashes
+
+
+def test_without_videos_nothing_is_said_of_clips_and_what_was_said_is_gone(tmp_path: Path, videos: Path) -> None:
+    imported(tmp_path, rally("a_1_2", 20))
+    assert (tmp_path / "set" / "clips.jsonl").exists()
+    import_source(find_source("tennis"), tmp_path / "val.json", tmp_path / "set")
+    assert not (tmp_path / "set" / "clips.jsonl").exists()
+
+
+def test_an_import_made_again_reads_no_clip_again_even_if_the_first_was_broken_off(tmp_path: Path, videos: Path) -> None:
+    tennis = find_source("tennis")
+
+    def interrupted(path: Path, drops: Drops) -> Iterator[Question]:
+        yield from tennis.read(path, drops)
+        raise KeyboardInterrupt
+
+    def clips_read(source: Source) -> int:
+        read: list[None] = []
+        with suppress(KeyboardInterrupt):
+            import_source(source, path, tmp_path / "set", videos, on_clip=lambda: read.append(None))
+        return len(read)
+
+    path = annotated(tmp_path, rally("a_1_2", 20))
+    odd = Source(name="odd", title="", sports=("tennis",), dimensions=(Dimension.RULES,), licence="", needs="", read=interrupted)
+    assert clips_read(odd) == 1
+    assert not (tmp_path / "set" / "questions.jsonl").exists()
+    assert clips_read(tennis) == 0
+    assert len(lines(tmp_path / "set" / "questions.jsonl")) == len(load_clips(tmp_path / "set")) * 3 == 3
 
 
 def test_a_folder_without_clips_is_refused(tmp_path: Path) -> None:

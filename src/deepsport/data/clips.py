@@ -1,84 +1,182 @@
-"""The clips that questions are about: found in a folder, and with them the true times of events that a source counted in frames.
+"""The clips that questions are about: found in a folder, looked at once, and with them the true times of events that a source
+counted in frames.
 
-A data file only ever picks among the files of the folder that a person named: by relative path without its ending, else by bare
-name if one file alone has it. A clip that is not there is reported, never guessed.
+A data file only ever picks among the files of the folder that a person named: by relative path, with or without its ending, else
+by bare name if one file alone has it. No path of a data file is ever opened. A link to a file counts as the file, since whoever
+made the folder put it there; links to folders are not followed. A clip that is not there is reported, never guessed.
 """
 
-import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
+from deepsport.data.fingerprint import Clip, content_hash, fingerprint
 from deepsport.data.source import Drops
-from deepsport.errors import BadVideo
-from deepsport.records import Question, Window
+from deepsport.durable import RecordFile, read_records
+from deepsport.errors import BadRecord, BadVideo
+from deepsport.records import Question, Record, Window
+from deepsport.video.container import Stamp, stamp_of
 from deepsport.video.source import FrameSource
 
 ENDINGS = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".ts", ".webm"})
+
+LATE_S = 1.0
+"""An event may end so much after its clip: sources round, and clips are cut a little short."""
+
+NOTES_NAME = ".clips.jsonl"
+"""What is known of clips already, beside the questions that were made with them."""
+
+UNREADABLE = "a clip that cannot be read"
+OUTSIDE = "an event outside its clip"
 
 
 class Clips:
     """The video files of a folder and the folders in it."""
 
     def __init__(self, folder: Path) -> None:
-        self._by_path: dict[str, Path] = {}
+        self.folder = folder
+        self.files = tuple(_videos(folder))
+        self._by_path: dict[str, list[Path]] = {}
         self._by_name: dict[str, list[Path]] = {}
-        for file in _videos(folder):
+        for file in self.files:
             key = file.relative_to(folder).with_suffix("").as_posix()
-            self._by_path.setdefault(key, file)
+            self._by_path.setdefault(key, []).append(file)
             self._by_name.setdefault(file.stem, []).append(file)
-        self._hashes: dict[Path, str] = {}
 
     def __len__(self) -> int:
-        return len(self._by_path)
+        return len(self.files)
 
     def find(self, video: str) -> Path | None:
-        """The file for a path as an annotation gives it, with or without its ending."""
+        """The file for a path as an annotation gives it; of files that differ in their ending alone, the one with its ending."""
         wanted = PurePosixPath(video)
         bare = wanted.with_suffix("") if wanted.suffix.lower() in ENDINGS else wanted
-        if found := self._by_path.get(bare.as_posix()):
-            return found
-        alike = self._by_name.get(bare.name, [])
-        return alike[0] if len(alike) == 1 else None
+        found = self._by_path.get(bare.as_posix()) or self._by_name.get(bare.name, [])
+        if len(found) > 1:
+            found = [file for file in found if file.relative_to(self.folder).as_posix() == wanted.as_posix()]
+        return found[0] if len(found) == 1 else None
+
+
+class Note(Record):
+    """What is known of a file as long as it stays as it was."""
+
+    path: str
+    """From the folder of videos."""
+    size: int
+    mtime_ns: int
+    sha256: str
+    clip: Clip | None = None
+    """Its looks too, if they were wanted."""
+
+
+class Looked:
+    """Clips as they were looked at: each file is read once, and what was found is noted at once, so that an import or a link that
+    is broken off or made again need not read hours of video twice."""
+
+    def __init__(self, notes: Path, folder: Path, source: FrameSource, on_clip: Callable[[], None] = lambda: None) -> None:
+        """`on_clip` is called whenever a file has been read."""
+        self._folder, self._source, self._on_clip = folder, source, on_clip
+        self._notes = {note.path: note for note in _notes(notes)}
+        self._file = RecordFile(notes)
+        self._faults: dict[tuple[Path, Stamp], str] = {}
 
     def sha256(self, file: Path) -> str:
-        """Of a file's content, computed once."""
-        if file not in self._hashes:
-            with file.open("rb") as opened:
-                self._hashes[file] = hashlib.file_digest(opened, "sha256").hexdigest()
-        return self._hashes[file]
+        """Of a file's content. Raises BadVideo for a file that cannot be read."""
+        return self._look(file, looks=False).sha256
+
+    def clip(self, file: Path) -> Clip:
+        """Its content and its looks. Raises BadVideo, at every call, for a file that cannot be read or decoded."""
+        clip = self._look(file, looks=True).clip
+        assert clip is not None
+        return clip.model_copy(update={"video": str(file.absolute())})
+
+    def close(self) -> None:
+        """Waits for the disk."""
+        self._file.close()
+
+    def _look(self, file: Path, *, looks: bool) -> Note:
+        stamp, path = stamp_of(str(file)), file.relative_to(self._folder).as_posix()
+        known = self._notes.get(path)
+        if known and (known.size, known.mtime_ns) != (stamp.size, stamp.mtime_ns):
+            known = None
+        if known and (known.clip or not looks):
+            return known
+        if fault := self._faults.get((file, stamp)):
+            raise BadVideo(fault)
+        try:
+            note = self._read(file, path, stamp, known.sha256 if known else "", looks)
+        except BadVideo as error:
+            self._faults[file, stamp] = str(error)
+            raise
+        self._notes[path] = note
+        self._file.append(note)
+        self._on_clip()
+        return note
+
+    def _read(self, file: Path, path: str, stamp: Stamp, sha256: str, looks: bool) -> Note:
+        clip = fingerprint(file, self._source, sha256) if looks else None
+        sha256 = clip.sha256 if clip else content_hash(file)
+        if stamp_of(str(file)) != stamp:
+            raise BadVideo(f"{str(file)!r} was written to while it was read. Wait until it is complete.")
+        return Note(path=path, size=stamp.size, mtime_ns=stamp.mtime_ns, sha256=sha256, clip=clip)
 
 
-def linked(question: Question, file: Path, sha256: str, source: FrameSource, drops: Drops) -> Question | None:
+def linked(question: Question, clip: Clip, source: FrameSource, drops: Drops) -> Question | None:
     """The question with its clip, and its window in the clip's own time; dropped if the clip cannot be read or is shorter."""
     try:
-        info = source.info(str(file))
-        window = _window(question, file, info.n_frames, source)
+        window = _window(question, clip, source)
     except BadVideo:
-        drops.add("a clip that cannot be read", question.video)
+        drops.add(UNREADABLE, question.video)
         return None
     except IndexError:
-        drops.add("an event outside its clip", question.id)
+        drops.add(OUTSIDE, question.id)
         return None
-    if window and window.end_s > info.duration_s + 1:
-        drops.add("an event outside its clip", question.id)
+    if window and outside(window, clip.duration_s):
+        drops.add(OUTSIDE, question.id)
         return None
-    known = question.provenance and question.provenance.model_copy(update={"video_sha256": sha256})
-    return question.model_copy(update={"video": str(file.absolute()), "window": window, "provenance": known})
+    known = question.provenance and question.provenance.model_copy(update={"video_sha256": clip.sha256})
+    return question.model_copy(update={"video": clip.video, "window": window, "provenance": known})
 
 
-def _window(question: Question, file: Path, n_frames: int, source: FrameSource) -> Window | None:
+def outside(window: Window, duration_s: float) -> bool:
+    """Whether a window begins after the clip, or ends too long after it."""
+    return window.start_s > duration_s or window.end_s > duration_s + LATE_S
+
+
+def _window(question: Question, clip: Clip, source: FrameSource) -> Window | None:
     """Raises IndexError for an event that the clip does not have."""
     frames = question.provenance and question.provenance.event_frames
     if not frames:
         return question.window
-    if frames[1] >= n_frames:
-        raise IndexError(frames[1])
-    start_s, end_s = source.times(str(file), list(frames))
+    if not 0 <= frames[0] <= frames[1] < clip.n_frames:
+        raise IndexError(frames)
+    start_s, end_s = source.times(clip.video, list(frames))
     return Window(start_s=start_s, end_s=end_s)
 
 
+def _notes(path: Path) -> list[Note]:
+    """Notes that were changed by hand are worth nothing: they are thrown away, and the clips looked at again."""
+    try:
+        return list(read_records(path, Note)) if path.exists() else []
+    except BadRecord:
+        path.unlink()
+        return []
+
+
 def _videos(folder: Path) -> Iterator[Path]:
+    """In order. A name that is not text, which no record can hold, is passed over."""
     for place, folders, names in os.walk(folder):
-        folders.sort()
-        yield from (Path(place, name) for name in sorted(names) if Path(name).suffix.lower() in ENDINGS)
+        folders[:] = sorted(name for name in folders if is_text(name))
+        yield from (Path(place, name) for name in sorted(names) if Path(name).suffix.lower() in ENDINGS and is_text(name))
+
+
+def is_text(name: str) -> bool:
+    """Whether a file name's bytes are UTF-8."""
+    return not any("\ud800" <= char <= "\udfff" for char in name)
+
+
+def clip_at(video: str, home: Path) -> Path | None:
+    """The file that a question names, counted from the folder that its own file lies in; None if there is none."""
+    try:
+        return file if (file := home / video).is_file() else None
+    except (OSError, ValueError):  # a name that no file can have
+        return None
