@@ -13,7 +13,8 @@ import sys
 import time
 import zlib
 
-LOOK = '<think>It must happen between these two frames.</think><tool_call>{"action":"choose_frames","frame_range":[%d,%d]}</tool_call>'
+THINK, CALL = "<think>It must happen between these two frames.</think>", '{"action":"choose_frames","frame_range":[%d,%d]}'
+LOOK = f"{THINK}<tool_call>{CALL}</tool_call>"
 ANSWER = "<think>The frames %d to %d show it clearly.</think><answer>%s</answer>"
 
 

@@ -75,7 +75,7 @@ def read_records(path: Path, model: type[M]) -> Iterator[M]:
     with file:
         for number, line in enumerate(file, start=1):
             if number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")
+                line = _without_mark(path, line, model)
             if not line.strip():
                 continue
             if not line.endswith(b"\n") and not _is_json(line):
@@ -122,6 +122,13 @@ class RecordFile:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _without_mark(path: Path, line: bytes, model: type[BaseModel]) -> bytes:
+    """The first line without its byte order mark. Raises BadRecord for that of UTF-16."""
+    if line.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise BadRecord(f"{path}:1 is not a valid {model.__name__}: the file is UTF-16. Save it as UTF-8.")
+    return line.removeprefix(b"\xef\xbb\xbf")
 
 
 def _open_whole(path: Path) -> BinaryIO:
@@ -181,7 +188,7 @@ def _require_version(path: Path, number: int, version: object) -> None:
 def _is_json(line: bytes) -> bool:
     try:
         json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 

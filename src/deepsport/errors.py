@@ -17,6 +17,10 @@ class BadRecord(DeepSportError, ValueError):
     """A line of a record file that is not the record it should be."""
 
 
+class LeakError(DeepSportError, ValueError):
+    """Splits of a dataset that share what they must not."""
+
+
 class BadAnnotation(DeepSportError, ValueError):
     """An annotation file that does not have the layout its source publishes."""
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from deepsport.agent.prompt import with_options
 from deepsport.cli.main import app
 from deepsport.data.check import SEVERITY, CheckReport, Fault, Severity, check
-from deepsport.data.dataset import DatasetWriter
+from deepsport.data.dataset.folder import DatasetWriter
 from deepsport.data.fingerprint import CLIPS_NAME, content_hash, fingerprint
 from deepsport.data.question_lines import LineFault
 from deepsport.data.stats import DatasetStats, stats

@@ -1,4 +1,4 @@
-"""Question files: one Question per line, video paths counted from the folder of the file."""
+"""Question sets: a file of one Question per line, video paths counted from its folder, or a split of a dataset."""
 
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +11,11 @@ T = TypeVar("T", Question, Episode)
 
 
 def load_questions(path: Path) -> list[Question]:
-    """The questions of a `.jsonl` file with usable video paths. Raises BadRecord."""
+    """The questions of a `.jsonl` file, or of a split such as `dataset/train`, with usable video paths. Raises BadRecord."""
+    if path.is_dir():
+        from deepsport.data.dataset.folder import load_split  # pyarrow is loaded where there is Parquet to read
+
+        return load_split(path)
     questions = [question.model_copy(update={"video": _from(path, question.video)}) for question in _read(path, Question)]
     if not questions:
         raise BadRecord(f"{path} holds no question. `deepsport arena render FOLDER` makes a set with a questions.jsonl.")

@@ -124,9 +124,10 @@ def restore(
 
 
 def _publish(source: Path, out: Path, form: Literal["parquet", "jsonl"]) -> None:
-    from deepsport.data.publish import publish
+    from deepsport.data.dataset.making import watched
+    from deepsport.data.dataset.publish import publish
 
-    report = publish(source, out, form)
+    report = publish(source, out, form, watch=watched)
     typer.echo(f"{out}: {report.n_questions} questions")
     for reason, n_times in report.left_out.items():
         typer.echo(plain(f"  left out {n_times} x {reason}"))

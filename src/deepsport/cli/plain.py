@@ -13,6 +13,9 @@ import typer
 
 from deepsport.errors import DeepSportError
 
+_EXTRAS = {"pyarrow": "data", "torch": "train", "transformers": "train", "peft": "train", "matplotlib": "report"}
+"""Packages that an installation may do without, and the extra that brings each."""
+
 
 def plain(text: str) -> str:
     """The text with line breaks kept and every other unprintable character replaced."""
@@ -26,6 +29,10 @@ def plain_errors() -> Generator[None]:
         yield
     except BrokenPipeError:
         raise  # the reader of our output has left; typer ends quietly
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRAS:
+            raise
+        fail(f"this needs {error.name}, which is not installed: pip install 'deepsport[{_EXTRAS[error.name]}]'")
     except (DeepSportError, OSError) as error:
         fail(str(error))
 

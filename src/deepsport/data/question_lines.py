@@ -66,7 +66,7 @@ class Questions:
 
 def questions_at(path: Path) -> Questions:
     """What stands at a path. Raises BadRecord if that holds no questions."""
-    from deepsport.data.manifest import MANIFEST_NAME, SPLITS
+    from deepsport.data.dataset.manifest import MANIFEST_NAME, SPLITS
 
     file = path / "questions.jsonl" if path.is_dir() else path
     if file.is_file() and file.name != MANIFEST_NAME:
@@ -79,8 +79,8 @@ def questions_at(path: Path) -> Questions:
 
 
 def _dataset_lines(folder: Path, only: str | None) -> Iterator[Line]:
-    from deepsport.data.dataset import read_questions
-    from deepsport.data.manifest import load_manifest
+    from deepsport.data.dataset.folder import read_questions
+    from deepsport.data.dataset.manifest import load_manifest
 
     for split in load_manifest(folder).parts:
         if only not in (None, split):
