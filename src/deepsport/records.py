@@ -234,6 +234,8 @@ class Episode(Record):
     """What went wrong, for the stop reasons that name a fault."""
     tokens: TokenRecord | None = None
     usage: Usage = Usage()
+    video_sha256: str = ""
+    """Of the video file that was played, where it was taken: whether frames can be had again."""
     schema_version: int = SCHEMA_VERSION
 
     @property

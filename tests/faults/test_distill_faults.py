@@ -14,15 +14,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from typer.testing import CliRunner
 
 from deepsport.arena.generate import make_set
 from deepsport.cli.main import app
 from deepsport.data.distill.distill import run_distill
-from deepsport.data.distill.recipe import DistillRecipe
+from deepsport.data.distill.recipe import DistillRecipe, TeacherConfig
 from deepsport.data.distill.report import DistillReport
-from deepsport.errors import BadRecord, PolicyError, RunError, Stopped
+from deepsport.errors import BadConfig, BadRecord, PolicyError, RunError, Stopped
 from deepsport.policy.openai import EndpointConfig
 from deepsport.records import Question
 from model_server import Act, Hang, ModelServer, Request, Say, error
@@ -65,7 +66,7 @@ def knows(answers: dict[str, str]) -> Callable[[Request], Act]:
 
 
 def recipe_of(folder: Path, url: str, **settings: Any) -> DistillRecipe:
-    teacher = EndpointConfig(model="t", base_url=url, max_concurrent=4, max_retries=0, prompt_usd=1.0, reply_usd=1.0)
+    teacher = TeacherConfig(model="t", base_url=url, max_concurrent=4, max_retries=0, prompt_usd=1.0, reply_usd=1.0)
     known: dict[str, Any] = {"questions": str(folder / "questions.jsonl"), "teacher": teacher, "samples": 1}
     return DistillRecipe(**(known | settings))
 
@@ -109,6 +110,46 @@ def test_a_teacher_that_never_answers_ends_the_run_with_its_first_fault(
     with pytest.raises(PolicyError, match=rf"each of the first 16 trajectories was lost(?s:.)*{told}"):
         run_distill(tmp_path / "run", recipe_of(footage, server.url, samples=4))
     assert len(server.requests) < 32
+
+
+def test_a_dead_teacher_is_noticed_though_a_clip_is_missing_too(
+    footage: Path, line: Changing, server: ModelServer, tmp_path: Path
+) -> None:
+    mine = tmp_path / "footage"
+    shutil.copytree(footage, mine)
+    sorted((mine / "clips").iterdir())[0].unlink()
+    line.script = lambda _: error(401, "bad key")
+    with pytest.raises(PolicyError, match="each of the first 16 trajectories was lost"):
+        run_distill(tmp_path / "run", recipe_of(mine, server.url, samples=8))
+
+
+def test_a_dead_writer_is_noticed(footage: Path, line: Changing, server: ModelServer, tmp_path: Path) -> None:
+    line.script = lambda _: error(401, "bad key")
+    writer = EndpointConfig(model="w", base_url=server.url)
+    lines = (footage / "questions.jsonl").read_text().splitlines()
+    more = [json.dumps({**json.loads(text), "id": f"{n}-{json.loads(text)['id']}"}) for n in range(4) for text in lines]
+    (footage / "more.jsonl").write_text("\n".join(more) + "\n")
+    with pytest.raises(PolicyError, match=r"each of the first 16 facts was lost.*Set OPENAI_API_KEY"):
+        run_distill(tmp_path / "run", recipe_of(footage, server.url, writer=writer, questions=str(footage / "more.jsonl")))
+
+
+def test_a_limit_of_cost_without_prices_is_refused(footage: Path, tmp_path: Path) -> None:
+    free = TeacherConfig(model="t", base_url="http://127.0.0.1:9/v1")
+    with pytest.raises(BadConfig, match=r"--max-cost limits nothing at \[teacher\]"):
+        run_distill(tmp_path / "run", recipe_of(footage, "", teacher=free), max_usd=1.0)
+
+
+def test_a_verdict_that_cannot_be_read_is_final_and_not_written_down_again(
+    footage: Path, answers: dict[str, str], line: Changing, server: ModelServer, tmp_path: Path
+) -> None:
+    sound = knows(answers)
+    line.script = lambda request: Say(text="Very good!") if request.body["model"] == "j" else sound(request)
+    judge = EndpointConfig(model="j", base_url=server.url)
+    recipe = recipe_of(footage, server.url, judge=judge)
+    assert reasons(run_distill(tmp_path / "run", recipe))["the judge's reply could not be read"] > 0
+    before, n_asked = (tmp_path / "run/judged.jsonl").read_bytes(), len(server.requests)
+    run_distill(tmp_path / "run", recipe)
+    assert ((tmp_path / "run/judged.jsonl").read_bytes(), len(server.requests)) == (before, n_asked)
 
 
 def test_what_one_fault_lost_is_tried_again_and_nothing_else(
@@ -157,12 +198,12 @@ def test_a_judge_that_is_down_lets_the_run_finish_and_is_asked_later(
     judge = EndpointConfig(model="j", base_url=server.url, max_retries=0)
     recipe = recipe_of(footage, server.url, judge=judge)
     first = run_distill(tmp_path / "run", recipe)
-    assert reasons(first)["the judge could not be reached or read"] > 0
+    assert reasons(first)["the judge could not be reached"] > 0
     assert first.n_kept == 0
     n_before = len(server.requests)
     line.script = lambda _: Say(text='{"reason": "fine", "points": 9}')
     second = run_distill(tmp_path / "run", recipe)
-    assert second.n_kept == reasons(first)["the judge could not be reached or read"]
+    assert second.n_kept == reasons(first)["the judge could not be reached"]
     assert {request.body["model"] for request in server.requests[n_before:]} == {"j"}
 
 
@@ -242,10 +283,11 @@ def test_the_first_interrupt_lets_what_is_in_flight_end_and_nothing_is_asked_aga
 def test_the_second_interrupt_ends_the_run_at_once(footage: Path, line: Changing, server: ModelServer, tmp_path: Path) -> None:
     line.script = lambda _: Hang(60)
     run = subprocess.Popen(command(tmp_path, recipe_of(footage, server.url)), stderr=subprocess.PIPE, stdout=subprocess.PIPE)
-    while not server.requests:
+    while not server.requests and run.poll() is None:
         time.sleep(0.01)
     run.send_signal(signal.SIGINT)
-    time.sleep(0.5)
+    time.sleep(0.7)
+    assert run.poll() is None  # what is in flight may end
     run.send_signal(signal.SIGINT)
     run.communicate(timeout=10)
     assert run.returncode != 0
@@ -264,7 +306,7 @@ def test_the_key_is_in_no_file_of_the_run(
 ) -> None:
     monkeypatch.setenv("TEACHERS_KEY", KEY)
     line.script = knows(answers)
-    teacher = EndpointConfig(model="t", base_url=server.url, api_key_env="TEACHERS_KEY")
+    teacher = TeacherConfig(model="t", base_url=server.url, api_key_env="TEACHERS_KEY")
     run_distill(tmp_path / "run", recipe_of(footage, server.url, teacher=teacher))
     assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
     files = [file for file in (tmp_path / "run").rglob("*") if file.is_file()]
@@ -292,21 +334,63 @@ def test_a_clip_that_is_gone_is_a_fault_and_tried_again_when_it_is_back(
     assert "lost to a fault of the endpoint or the video" not in reasons(second)
 
 
-def test_a_clip_that_was_replaced_does_not_play_back_and_its_trajectories_are_not_kept(
+def inverted(clip: Path, target: Path) -> None:
+    """The clip with every colour turned round: as long, with the same times, and nothing in it as it was."""
+    with av.open(str(clip)) as source, av.open(str(target), "w") as made:
+        shown = source.streams.video[0]
+        stream = made.add_stream("libx264", rate=shown.average_rate)
+        stream.width, stream.height, stream.pix_fmt = shown.width, shown.height, "yuv420p"
+        for frame in source.decode(video=0):
+            picture = 255 - frame.to_ndarray(format="rgb24")
+            made.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        made.mux(stream.encode())
+
+
+def test_a_clip_that_was_replaced_by_one_as_long_is_noticed_and_its_trajectories_are_not_kept(
     footage: Path, answers: dict[str, str], line: Changing, server: ModelServer, tmp_path: Path
 ) -> None:
     line.script = knows(answers)
     mine = tmp_path / "footage"
     shutil.copytree(footage, mine)
-    one, other = sorted((mine / "clips").iterdir())
+    clip = sorted((mine / "clips").iterdir())[0]
     recipe = recipe_of(mine, server.url)
     first = run_distill(tmp_path / "run", recipe)
-    shutil.copy(other, one)
+    inverted(clip, tmp_path / "other.mp4")
+    shutil.copy(tmp_path / "other.mp4", clip)
     (tmp_path / "run/played.jsonl").unlink()
     second = run_distill(tmp_path / "run", recipe)
     n_gone = reasons(second)["does not play back as recorded"]
     assert n_gone > 0
+    assert "the video is another one by now" in (tmp_path / "run/played.jsonl").read_text()
     assert second.n_kept == first.n_kept - n_gone
+
+
+def test_a_clip_that_is_away_while_trajectories_are_played_back_costs_them_only_until_it_is_back(
+    footage: Path, answers: dict[str, str], line: Changing, server: ModelServer, tmp_path: Path
+) -> None:
+    line.script = knows(answers)
+    mine = tmp_path / "footage"
+    shutil.copytree(footage, mine)
+    recipe = recipe_of(mine, server.url)
+    first = run_distill(tmp_path / "run", recipe)
+    (tmp_path / "run/played.jsonl").unlink()
+    clip = sorted((mine / "clips").iterdir())[0]
+    clip.rename(tmp_path / "away.mp4")
+    assert run_distill(tmp_path / "run", recipe).n_kept < first.n_kept
+    (tmp_path / "away.mp4").rename(clip)
+    assert run_distill(tmp_path / "run", recipe).n_kept == first.n_kept
+
+
+def test_what_was_concluded_from_other_trajectories_does_not_hold(
+    footage: Path, answers: dict[str, str], line: Changing, server: ModelServer, tmp_path: Path
+) -> None:
+    line.script = knows(answers)
+    recipe = recipe_of(footage, server.url)
+    assert run_distill(tmp_path / "run", recipe).n_kept > 0
+    for name in ("acted.jsonl", "replies.sqlite", "replies.sqlite-wal", "replies.sqlite-shm"):
+        (tmp_path / "run" / name).unlink(missing_ok=True)
+    line.script = lambda _: Say(text="<think>it is clear</think><answer>no such thing</answer>")
+    assert run_distill(tmp_path / "run", recipe).n_kept == 0
 
 
 def test_a_torn_last_trajectory_is_played_again_and_a_broken_one_is_named(
@@ -360,11 +444,20 @@ def test_a_run_goes_on_at_another_address_and_pace(
     footage: Path, answers: dict[str, str], line: Changing, server: ModelServer, tmp_path: Path
 ) -> None:
     line.script = knows(answers)
-    first = run_distill(tmp_path / "run", recipe_of(footage, server.url))
-    slower = EndpointConfig(model="t", base_url="http://127.0.0.1:9/v1", max_concurrent=1, timeout_s=9, requests_per_minute=5)
-    assert run_distill(tmp_path / "run", recipe_of(footage, server.url, teacher=slower)).n_kept == first.n_kept
-    with pytest.raises(RunError, match=r"\+ teacher\.temperature = 0\.1"):
-        run_distill(tmp_path / "run", recipe_of(footage, server.url, teacher=slower.model_copy(update={"temperature": 0.1})))
+    with pytest.raises(Stopped):
+        run_distill(tmp_path / "run", recipe_of(footage, server.url), max_usd=0.0151)
+    assert server.requests
+    with ModelServer(knows(answers)) as elsewhere:
+        slower = TeacherConfig(
+            model="t", base_url=elsewhere.url, max_concurrent=1, timeout_s=9, requests_per_minute=6000, prompt_usd=2.0
+        )
+        report = run_distill(tmp_path / "run", recipe_of(footage, server.url, teacher=slower))
+        asked_twice = [request.body for request in elsewhere.requests if request.body in [each.body for each in server.requests]]
+        assert (report.n_trajectories, asked_twice) == (report.n_questions, [])
+        assert elsewhere.requests
+        hotter = slower.model_copy(update={"temperature": 0.1})
+        with pytest.raises(RunError, match=r"\+ teacher\.temperature = 0\.1"):
+            run_distill(tmp_path / "run", recipe_of(footage, server.url, teacher=hotter))
 
 
 @pytest.mark.parametrize("mark", ["<|im_start|>system", "<image>", "</s>", "[INST]", "\x00", "<|vision_start|><|image_pad|>"])

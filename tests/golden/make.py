@@ -22,6 +22,7 @@ from deepsport.records import Episode  # noqa: E402
 from deepsport.reward.gated import GatedReward  # noqa: E402
 from deepsport.run import Run  # noqa: E402
 from deepsport.train.grpo import GRPOConfig, Learner, score  # noqa: E402
+from deepsport.train.judged import by_rule  # noqa: E402
 from deepsport.train.objective import advantages  # noqa: E402
 from deepsport.train.optimiser import OptimiserConfig  # noqa: E402
 from deepsport.train.sft import SFTConfig, fit  # noqa: E402
@@ -67,7 +68,7 @@ def _rl_curves(origin: Path, episodes: list[Episode], source: FrameSource) -> di
     """On fixed words the loss that GRPO reports is the same at every step, since each step starts with a ratio of 1. What
     moves is the gradient and the REINFORCE loss -mean(A log p), so these are kept."""
     policy = _even(origin)
-    group = score(episodes, GatedReward())
+    group = score(episodes, by_rule(episodes), GatedReward())
     learner, records = Learner(Trainee(policy, source, RL, RL.steps), RL), [e.tokens for e in episodes if e.tokens]
     advantages_B = advantages(torch.tensor([[reward.total for reward in group.rewards]]))[0]
     curves: dict[str, list[float]] = {"rl_grad_norm": [], "rl_reinforce": []}

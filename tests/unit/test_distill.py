@@ -1,6 +1,7 @@
 """Distillation: what a trajectory must hold to, which is kept, and what the steps write down."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,15 @@ from deepsport.agent.grammar import Malformed, parse, write_answer, write_call
 from deepsport.agent.rollout import Limits, run_episode
 from deepsport.arena.generate import make_set
 from deepsport.bench.tasks import load_episodes
+from deepsport.data.distill.canonical import canonical
 from deepsport.data.distill.checks import Drop, fault_of_ending, fault_of_form, saw_the_event
 from deepsport.data.distill.distill import run_distill
 from deepsport.data.distill.estimate import episode_tokens, estimate
 from deepsport.data.distill.facts import facts_by_rule, names_the_answer
 from deepsport.data.distill.hints import Hinted, gives_away
 from deepsport.data.distill.judging import Judgement, judge_episode
-from deepsport.data.distill.recipe import Bounds, DistillRecipe
-from deepsport.data.distill.selection import Playback, canonical, frames_sha256, moved, select
+from deepsport.data.distill.recipe import Bounds, DistillRecipe, TeacherConfig
+from deepsport.data.distill.selection import Playback, frames_sha256, moved, select
 from deepsport.data.distill.workers import work_through
 from deepsport.durable import read_records
 from deepsport.errors import BadConfig, BadRecord, RunError, Stopped
@@ -25,6 +27,7 @@ from deepsport.policy.openai import EndpointConfig
 from deepsport.policy.openai.allowance import Allowance
 from deepsport.policy.scripted import Scripted
 from deepsport.records import Episode, Fact, FreeText, Gold, Number, Question, StopReason, Turn
+from deepsport.reward.gated import answer_accuracy
 from deepsport.reward.judge import Case, Unscored, Verdict, scored, unscored
 from deepsport.video.source import FrameSource
 from made_episodes import KIND, episode, look, malformed, question, refused
@@ -41,6 +44,16 @@ from made_episodes import KIND, episode, look, malformed, question, refused
         (Number(answer=3, unit="turns"), "The jump has three turns.", True),
         (Number(answer=3, unit="turns"), "At 1.20 s the jump has 3 turns.", True),
         (Number(answer=3, unit="turns"), "The jump has 2 turns.", False),
+        (Number(answer=3, unit="turns"), "Judge 3 was there; the jump has 2 turns.", False),
+        (Number(answer=3, unit="turns"), "It happens between 3 s and 5 s.", False),
+        (Number(answer=3, unit="turns"), "The jump does not have 3 turns.", False),
+        (Number(answer=7.5), "The judges gave 7.5.", True),
+        (FreeText(answer="a red card for the tackle"), "There is no red card for the tackle.", False),
+        (
+            FreeText(answer="red heads it in", facts=(Fact(options=("red", "blue"), answer="red"),)),
+            "Blue scores, not red.",
+            False,
+        ),
         (FreeText(answer="red heads it in", facts=(Fact(options=("red", "blue"), answer="red"),)), "Red scores.", True),
         (FreeText(answer="red heads it in", facts=(Fact(options=("red", "blue"), answer="red"),)), "Somebody scores.", False),
         (FreeText(answer="The keeper drops the ball"), "The keeper then drops it: the ball.", True),
@@ -81,6 +94,15 @@ def with_thoughts(*thoughts: str) -> Episode:
         "The ground truth is a volley.",
         "The annotation is clear.",
         "Look around 1.20 s, where it happens.",
+        "It must be around 1.3 s.",
+        "At 1.25 s there must be something.",
+        "Let me see second 1.28.",
+        "I go to t=1.30 now.",
+        "The right answer is: volley, I only need to look.",
+        "The correct answer is volley.",
+        "As per the note, a volley.",
+        "The notes mention a volley.",
+        "The supplied answer is volley.",
     ],
 )
 def test_a_thought_that_gives_the_facts_away_is_found(thought: str) -> None:
@@ -95,6 +117,11 @@ def test_a_thought_that_gives_the_facts_away_is_found(thought: str) -> None:
         "There is a hint of spin on the ball.",
         "Frames 15 and 29 differ: the score changes between 0.60 s and 1.16 s.",
         "He notes the position of the keeper.",
+        "His body position hints at a pass.",
+        "The scoreboard gives a hint that the score changed.",
+        "The broadcast annotation marks the offside line.",
+        "The clip ends at 4.00 s and it is 2-1 now.",
+        "Frame 31 is what I need.",
     ],
 )
 def test_an_honest_thought_is_left_alone(thought: str) -> None:
@@ -159,14 +186,15 @@ def test_how_an_episode_ended_decides_first(ended: Episode, drop: Drop | None) -
         ((30, 34), [look(20, 40)], True),
         ((30, 34), [look(60, 80)], False),
         ((30, 34), [refused(20, 4000)], False),
+        ((30, 34), [look(0, 99)], False),  # it touches the event, and steps over it
+        ((33, 33), [look(20, 40)], True),  # an instant, and a frame near it
+        ((50, 50), [look(20, 30)], False),
         ((30, 34), [], False),
         ((14, 20), [], True),  # frame 14 is a sparse frame
         (None, [], True),
     ],
 )
-def test_the_event_was_seen_if_a_window_or_a_sparse_frame_touches_it(
-    event: tuple[int, int] | None, turns: list[Turn], seen: bool
-) -> None:
+def test_the_event_was_seen_if_a_frame_shown_lies_in_it(event: tuple[int, int] | None, turns: list[Turn], seen: bool) -> None:
     assert saw_the_event(episode("volley", turns, question(event=event))) is seen
 
 
@@ -242,7 +270,7 @@ def test_the_judge_is_not_asked_about_what_rules_refuse() -> None:
         (scored(6, "", "j"), Drop.WRONG),
         (unscored(Unscored.ABSTAINED, "cannot tell", "j"), Drop.UNDECIDED),
         (unscored(Unscored.UNJUDGED, "down", "j"), Drop.UNJUDGED),
-        (unscored(Unscored.UNREADABLE, "??", "j"), Drop.UNJUDGED),
+        (unscored(Unscored.UNREADABLE, "??", "j"), Drop.UNREADABLE),
     ],
 )
 def test_an_open_answer_is_the_judges_business_and_its_silence_is_not_wrong(answer: Verdict, drop: Drop | None) -> None:
@@ -309,6 +337,26 @@ def test_twins_count_once_and_dropped_ones_stay_dropped() -> None:
 def test_other_spellings_are_rewritten_in_the_canonical_one(spelling: str) -> None:
     foreign = episode("volley", [look(3, 9, thought="look").model_copy(update={"text": spelling})])
     assert canonical(foreign).turns[0].text == write_call("look", 3, 9)
+
+
+def test_twins_in_different_spellings_are_twins() -> None:
+    said = [
+        '<think>look</think><tool call>{"action":"choose_frames","frame_range":[20,40]}</tool call>',
+        '<think>look</think><tool_call>{"action":"choose_frames","frame_range":[20,40]}</tool_call>',
+    ]
+    turn = look(20, 40, thought="look")
+    one, other = (with_answer_thought(episode("volley", [turn.model_copy(update={"text": text})])) for text in said)
+    assert judged(one, Verdicts()).words_sha256 == judged(other, Verdicts()).words_sha256
+
+
+def test_what_looks_for_marks_is_linear_in_what_it_reads() -> None:
+    started = time.process_time()
+    hostile = "<|" * 50_000
+    assert (
+        fault_of_form(with_answer_thought(episode("volley", [look(20, 40, thought=hostile)])), Bounds(longest_thought=10**6))
+        is None
+    )
+    assert time.process_time() - started < 2
 
 
 def test_blanks_of_the_canonical_spelling_stay() -> None:
@@ -389,6 +437,7 @@ def test_every_kept_trajectory_is_in_the_grammar_right_and_has_seen_the_event(of
     for each in taught:
         assert not any(isinstance(parse(turn.text), Malformed) for turn in each.turns)
         assert fault_of_ending(each) is None
+        assert answer_accuracy(each) == 1
         assert saw_the_event(each)
 
 
@@ -464,7 +513,7 @@ def test_tokens_of_a_trajectory_add_up_over_the_turns() -> None:
 
 
 def test_an_estimate_counts_every_endpoint_at_its_price_and_pace(arena: Path) -> None:
-    teacher = EndpointConfig(model="t", base_url="http://localhost:1/v1", prompt_usd=2.0, reply_usd=8.0, requests_per_minute=60)
+    teacher = TeacherConfig(model="t", base_url="http://localhost:1/v1", prompt_usd=2.0, reply_usd=8.0, requests_per_minute=60)
     judge = EndpointConfig(model="j", base_url="http://localhost:1/v1")
     recipe = DistillRecipe(questions=str(arena / "questions.jsonl"), teacher=teacher, judge=judge, samples=4)
     asked = [Question(id="q", video=str(next((arena / "clips").iterdir())), text="Which?" * 10, gold=KIND)] * 10
@@ -475,3 +524,4 @@ def test_an_estimate_counts_every_endpoint_at_its_price_and_pace(arena: Path) ->
     assert acting.usd == pytest.approx((acting.prompt_tokens * 2 + acting.reply_tokens * 8) / 1e6)
     assert (judging.usd, judging.shortest_s, acting.shortest_s) == (0, 0, 120)
     assert expected.most[0].prompt_tokens > acting.prompt_tokens
+    assert (expected.most[1].n_requests, expected.most[1].reply_tokens) == (80, 80 * 2048)

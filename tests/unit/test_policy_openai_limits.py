@@ -1,8 +1,10 @@
 """What a run may ask of an endpoint: replies kept on disk, money, pace, and being told to stop."""
 
 import asyncio
+import random
 import sqlite3
-from collections.abc import Callable, Coroutine
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from deepsport.errors import BadConfig, RunError, Stopped
 from deepsport.policy.base import Message, Sampling
-from deepsport.policy.openai import EndpointConfig, OpenAIPolicy, open_endpoint
+from deepsport.policy.openai import Backoff, EndpointConfig, OpenAIPolicy, open_endpoint
 from deepsport.policy.openai.allowance import Allowance, Price
 from deepsport.policy.openai.pace import Pace
 from deepsport.policy.openai.reply_cache import ReplyCache
@@ -121,6 +123,61 @@ def test_a_reply_without_a_count_of_tokens_costs_the_most_it_can() -> None:
         assert allowance.spent_usd == 1024
 
 
+@pytest.mark.parametrize(
+    "billed",
+    [
+        Say(text=None, message={"refusal": "I cannot help with that"}),
+        Say(text=None, finish="content_filter"),
+        Say(text=None),  # a reasoning model that spent its tokens on thinking
+    ],
+)
+def test_a_reply_that_says_nothing_is_paid_for_each_time(billed: Act, tmp_path: Path) -> None:
+    with ModelServer(lambda _: billed) as server, ReplyCache(tmp_path / "replies.sqlite") as cache:
+        allowance = Allowance()
+        policy = OpenAIPolicy(
+            "m", server.url, price=TEN_DOLLARS, cache=cache, allowance=allowance, backoff=Backoff(first_s=0), max_retries=2
+        )
+        with pytest.raises(RuntimeError):
+            ask(policy, "a")
+        assert allowance.spent_usd == pytest.approx(10 * len(server.requests), rel=1e-3)
+        assert cache.spent_usd() == allowance.spent_usd
+
+
+def test_a_model_that_counts_more_than_was_thought_possible_is_held_to_the_limit_all_the_same() -> None:
+    dear = Say(text=ANSWER, usage={"prompt_tokens": 25_000, "completion_tokens": 7})  # 25 dollars; thought to cost one at most
+    with ModelServer(lambda _: dear) as server:
+        allowance = Allowance(max_usd=100.0)
+        with pytest.raises(Stopped):
+            ask(OpenAIPolicy("m", server.url, price=Price(prompt_usd=1000.0), allowance=allowance), *"abcdefghijklmnop")
+        assert 50 <= allowance.spent_usd <= 100
+
+
+@pytest.mark.parametrize("field", ["max_tokens", "n", "messages", "temperature"])
+def test_extra_fields_that_would_change_what_is_counted_are_refused(field: str) -> None:
+    with pytest.raises(BadConfig, match=field):
+        OpenAIPolicy("m", "http://localhost:1/v1", extra_body={field: 1})
+
+
+def test_sums_of_many_prices_leave_nobody_waiting_for_what_nobody_holds() -> None:
+    async def scene() -> None:
+        chance = random.Random(1)
+        allowance = Allowance(max_usd=1e9)
+
+        async def spend() -> None:
+            for _ in range(400):
+                async with allowance.request(chance.uniform(0.3, 2.0)) as charge:
+                    await asyncio.sleep(0)
+                    charge.usd = chance.uniform(0, 0.3)
+
+        await asyncio.gather(*(spend() for _ in range(64)))
+        assert allowance.left_usd == 1e9 - allowance.spent_usd
+        allowance.max_usd = allowance.spent_usd + 0.1
+        with pytest.raises(Stopped):
+            await asyncio.wait_for(_enter(allowance, 0.2), 1)
+
+    asyncio.run(scene())
+
+
 def test_a_request_that_fails_costs_nothing() -> None:
     with ModelServer([error(400, "no")]) as server:
         allowance = Allowance(max_usd=800)
@@ -157,6 +214,25 @@ def test_a_stop_ends_the_asking_again() -> None:
         with pytest.raises(Stopped):
             ask(OpenAIPolicy("m", server.url, allowance=allowance, sleep=stopped_while_waiting), "a")
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("busy", [error(503, "busy"), error(429, "slow down", retry_after="60")])
+def test_a_stop_wakes_who_waits_to_ask_again(busy: Act) -> None:
+    allowance = Allowance()
+    with ModelServer(lambda _: busy) as server:
+        threading.Timer(0.3, lambda: allowance.stop("interrupted")).start()
+        started = time.monotonic()
+        with pytest.raises(Stopped):
+            ask(OpenAIPolicy("m", server.url, allowance=allowance, backoff=Backoff(first_s=30)), "a", "b")
+        assert time.monotonic() - started < 5
+
+
+def test_a_stop_wakes_who_waits_for_the_pace() -> None:
+    allowance = Allowance()
+    with ModelServer(echo) as server:
+        threading.Timer(0.3, lambda: allowance.stop("interrupted")).start()
+        with pytest.raises(Stopped):
+            ask(OpenAIPolicy("m", server.url, allowance=allowance, pace=Pace(1)), "a", "b", "c")
 
 
 def test_who_waits_for_money_is_told_to_stop() -> None:
@@ -216,48 +292,45 @@ class Time:
     """A clock that only waiting moves."""
 
     def __init__(self) -> None:
-        self.now_s = 100.0
+        self.now_s = 0.0
 
     def now(self) -> float:
         return self.now_s
 
-    async def sleep(self, seconds: float) -> None:
-        self.now_s += seconds
 
-
-def elapsed(scene: Callable[[Pace], Coroutine[None, None, None]], **limits: float) -> float:
+def elapsed_s(n: int, *, n_tokens: int = 5, unused: int = 0, idle_s: float = 0.0, **limits: float) -> float:
+    """How long so many requests take, one after the other, each as soon as it may."""
     clock = Time()
-    asyncio.run(scene(Pace(**limits, now_s=clock.now, sleep=clock.sleep)))
-    return clock.now_s - 100.0
+    pace = Pace(**limits, now_s=clock.now)
+    for number in range(n):
+        clock.now_s += pace.wait_s(n_tokens) + (idle_s if number == 0 else 0.0)
+        pace.correct(-unused)
+    return clock.now_s
 
 
 def test_requests_are_spread_over_the_minute() -> None:
-    async def scene(pace: Pace) -> None:
-        for _ in range(121):
-            await pace.take(5)
-
-    assert elapsed(scene, requests_per_minute=120) == pytest.approx(60, abs=1.5)
-    assert elapsed(scene, tokens_per_minute=600) == pytest.approx(60, abs=1.5)
-    assert elapsed(scene) == 0
+    assert elapsed_s(121, requests_per_minute=120) == pytest.approx(60, abs=1.5)
+    assert elapsed_s(121, tokens_per_minute=600) == pytest.approx(60, abs=1.5)
+    assert elapsed_s(121) == 0
 
 
 def test_tokens_that_were_not_used_are_given_back() -> None:
-    async def scene(pace: Pace) -> None:
-        for _ in range(61):
-            await pace.take(100)
-            pace.correct(-90)
-
-    assert elapsed(scene, tokens_per_minute=600) == pytest.approx(60, abs=1.5)
+    assert elapsed_s(61, n_tokens=100, unused=90, tokens_per_minute=600) == pytest.approx(60, abs=1.5)
 
 
 def test_an_idle_minute_is_not_saved_up() -> None:
-    async def scene(pace: Pace) -> None:
-        await pace.take(1)
-        await pace.sleep(600)
-        for _ in range(60):
-            await pace.take(1)
+    assert elapsed_s(61, requests_per_minute=60, idle_s=600) == pytest.approx(600 + 59, abs=1.5)
 
-    assert elapsed(scene, requests_per_minute=60) == pytest.approx(600 + 59, abs=1.5)
+
+def test_asking_again_keeps_to_the_pace_too() -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    with ModelServer([*[error(503, "busy")] * 3, Say(text=ANSWER)]) as server:
+        ask(OpenAIPolicy("m", server.url, pace=Pace(6), sleep=sleep, backoff=Backoff(first_s=0)), "a")
+    assert sorted(waits)[-3:] == pytest.approx([9, 19, 29], abs=0.5)
 
 
 # Recipes

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from deepsport.reward.wording import plain
 
 # fmt: off
-_NEGATIONS = frozenset({"not", "no", "never", "neither", "nor", "without", "cannot", "cant", "isnt",
+NEGATIONS = frozenset({"not", "no", "never", "neither", "nor", "without", "cannot", "cant", "isnt",
                         "wasnt", "arent", "werent", "dont", "doesnt", "didnt", "wont", "couldnt", "shouldnt"})
 # fmt: on
 _LEAD = re.compile(
@@ -74,6 +74,6 @@ def phrases_in(phrases: Sequence[str], text: str) -> dict[int, int]:
 def _by_text(plain_options: Sequence[str], plain_answer: str) -> set[int]:
     """Options whose words stand in the answer, unless it says what was not."""
     found = phrases_in(plain_options, plain_answer)
-    if len(found) == 1 and any(word in _NEGATIONS for word in f" {plain_answer} "[: next(iter(found.values()))].split()):
+    if len(found) == 1 and any(word in NEGATIONS for word in f" {plain_answer} "[: next(iter(found.values()))].split()):
         return set()
     return set(found)

@@ -84,6 +84,8 @@ class Case:
     """Of thoughts: the frames shown at the start."""
     turns: tuple[Turn, ...] = ()
     """Of thoughts: all turns, in order."""
+    facts: str = ""
+    """Of thoughts: what is known for certain, if anything is."""
 
     @property
     def dimension(self) -> Dimension:
@@ -122,14 +124,15 @@ def case_of_answer(question: Question, answer: str | None) -> Case:
     return Case(matter=Matter.ANSWER, question=question, answer=answer)
 
 
-def case_of_thoughts(episode: Episode) -> Case:
-    """Do the thoughts of an episode agree with its calls and with what it was shown?"""
+def case_of_thoughts(episode: Episode, facts: str = "") -> Case:
+    """Do the thoughts of an episode agree with its calls, with what it was shown, and with what is known for certain?"""
     return Case(
         matter=Matter.THOUGHTS,
         question=episode.question,
         answer=episode.answer,
         first_frames=episode.first_frames,
         turns=episode.turns,
+        facts=facts,
     )
 
 
@@ -185,6 +188,8 @@ def _thought_sections(case: Case) -> Iterator[Section]:
     yield from _question_sections(case.question)
     if (event := case.question.window) is not None:
         yield Section("event", f"what is asked about happens from {event.start_s:.2f} s to {event.end_s:.2f} s")
+    if case.facts:
+        yield Section("known facts", case.facts)
     yield Section("first frames", _listed(case.first_frames))
     for number, turn in enumerate(case.turns, start=1):
         yield from _turn_sections(f"turn {number}", turn)

@@ -74,15 +74,16 @@ _THOUGHTS_SCALE = """
 Somebody was shown the frames under "first frames" and then, turn by turn, thought, and either asked for a range of frames
 ("call", which brought those under "shown") or answered. Frames are listed by index and time; you do not see them, so do not
 ask whether what is said of a shown frame is so, but whether it could be known when it was said. "event", where there is such
-a section, says when the thing asked about happens: no frame outside it shows it. The right answer is not the matter here:
-sound thoughts may end in a wrong answer, and a lucky guess is still a guess.
+a section, says when the thing asked about happens: no frame outside it shows it. "known facts", where there is such a section,
+is true and was not told to them: a thought that contradicts it saw wrongly. The right answer is not the matter here: sound
+thoughts may end in a wrong answer, and a lucky guess is still a guess.
 10: each call follows from what had been shown and said; each thought speaks of frames shown by then, or of where to look; the
     answer follows from the thoughts.
 7: nothing false, but one step is not explained.
 5: a call or the answer follows only loosely from the thoughts.
 3: the answer is a guess, and admitted to be one; or a call has no reason.
-0: a thought claims to have seen what no frame shown by then could show, or knows it from nowhere; or the answer contradicts
-    the thoughts.
+0: a thought claims to have seen what no frame shown by then could show, knows it from nowhere, or contradicts the known facts;
+    or the answer contradicts the thoughts.
 """
 
 THOUGHTS: Mapping[Dimension, str] = {

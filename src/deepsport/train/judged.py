@@ -32,7 +32,7 @@ def by_judge(config: EndpointConfig, replies: Path) -> Accuracies:
         with ReplyCache(replies) as cache:
             endpoint = open_endpoint(config, cache=cache)
             try:
-                judge = ModelJudge(endpoint)
+                judge = ModelJudge(endpoint, max_tokens=config.max_reply_tokens)
                 return await asyncio.gather(*(judged_accuracy(episode, judge) for episode in episodes))
             finally:
                 await endpoint.aclose()

@@ -15,17 +15,14 @@ from deepsport.data.distill.cast import Cast, n_workers
 from deepsport.data.distill.hints import Hinted
 from deepsport.data.distill.recipe import DistillRecipe, Hints
 from deepsport.data.distill.record_index import EpisodeIndex
-from deepsport.data.distill.workers import work_through
-from deepsport.errors import PolicyError
+from deepsport.data.distill.workers import Losses, work_through
+from deepsport.errors import BadVideo
 from deepsport.policy.base import Sampling
 from deepsport.records import Episode, Question, StopReason
 from deepsport.run import Run
 from deepsport.video.source import FrameSource
 
 ACTED = "acted.jsonl"
-
-MANY = 16
-"""So many trajectories lost in a row, and none that was not, are no accident."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +53,22 @@ async def act(
     on_episode: Callable[[Episode], None],
 ) -> None:
     """Plays and records what is not yet on record. Raises Stopped, and PolicyError if nothing gets through."""
-    played = EpisodeIndex(run.path(ACTED))
-    n_lost = 0 if len(played.ids) > len(played.lost) else len(played.lost)
-    anything = n_lost < len(played.ids)
+    played, losses = EpisodeIndex(run.path(ACTED)), Losses("trajectories")
 
     async def play(sample: Sample) -> None:
-        nonlocal n_lost, anything
         hinted = recipe.hints is Hints.GIVEN
         teacher = Hinted(cast.teacher, facts[sample.question.id]) if hinted else cast.teacher
+        try:
+            video_sha256 = await cast.footage.sha256(sample.question.video)
+        except BadVideo:
+            video_sha256 = ""  # the episode says what is wrong with it
         episode = await run_episode(
             sample.question, teacher, source, limits=recipe.limits, sampling=_sampling(sample, recipe), episode_id=sample.id
         )
-        await asyncio.to_thread(run.append, ACTED, episode)
+        await asyncio.to_thread(run.append, ACTED, episode.model_copy(update={"video_sha256": video_sha256}))
         on_episode(episode)
-        lost = episode.stop is StopReason.POLICY_ERROR
-        n_lost, anything = n_lost + lost, anything or not lost
-        if n_lost >= MANY and not anything:
-            raise PolicyError(f"each of the first {n_lost} trajectories was lost; the last one: {episode.detail}")
+        if episode.stop is not StopReason.VIDEO_ERROR:
+            losses.count(episode.detail if episode.stop is StopReason.POLICY_ERROR else "")
 
     todo = (sample for sample in samples_of(questions, recipe) if sample.id not in played or sample.id in played.lost)
     await work_through(todo, play, n_workers=n_workers(recipe.teacher), allowance=cast.allowance)

@@ -4,7 +4,7 @@ All endpoints of a run share one allowance and one file of replies, so that a li
 request that was answered is sent again, whichever step it belongs to.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from deepsport.arena.checker import ArenaChecker
 from deepsport.arena.generate import load_truths
 from deepsport.arena.oracle import Oracle
+from deepsport.data.distill.footage import Footage
 from deepsport.data.distill.recipe import DistillRecipe
 from deepsport.errors import BadConfig
 from deepsport.policy.base import Policy
@@ -37,6 +38,7 @@ class Cast:
     judge: Judge
     writer: OpenAIPolicy | None
     allowance: Allowance
+    footage: Footage
 
 
 @asynccontextmanager
@@ -44,20 +46,23 @@ async def open_cast(
     recipe: DistillRecipe, questions: Sequence[Question], folder: Path, max_usd: float | None
 ) -> AsyncGenerator[Cast]:
     """Opens everybody, and closes all connections at the end. Raises BadConfig."""
+    if max_usd is not None:
+        _require_prices(recipe)
     endpoints: list[OpenAIPolicy] = []
     with ReplyCache(folder / REPLIES) as cache:
         allowance = Allowance(max_usd, cache.spent_usd())
 
-        def opened(config: EndpointConfig) -> OpenAIPolicy:
-            endpoints.append(open_endpoint(config, allowance=allowance, cache=cache))
+        def opened(config: EndpointConfig, *, native_tools: bool = False) -> OpenAIPolicy:
+            endpoints.append(open_endpoint(config, native_tools=native_tools, allowance=allowance, cache=cache))
             return endpoints[-1]
 
         try:
             yield Cast(
-                teacher=opened(recipe.teacher) if recipe.teacher else _oracle(recipe, questions),
-                judge=ModelJudge(opened(recipe.judge)) if recipe.judge else _rules(recipe),
+                teacher=_teacher(recipe, questions, opened),
+                judge=_judge(recipe, opened),
                 writer=opened(recipe.writer) if recipe.writer else None,
                 allowance=allowance,
+                footage=Footage(),
             )
         finally:
             for endpoint in endpoints:
@@ -67,6 +72,26 @@ async def open_cast(
 def n_workers(endpoint: EndpointConfig | None) -> int:
     """Jobs at once for so many requests at once: a few more, since a job also decodes between two requests."""
     return endpoint.max_concurrent + max(2, endpoint.max_concurrent // 2) if endpoint else ALONE
+
+
+def _require_prices(recipe: DistillRecipe) -> None:
+    """Raises BadConfig if a limit of cost would limit nothing."""
+    for table, config in (("teacher", recipe.teacher), ("writer", recipe.writer), ("judge", recipe.judge)):
+        if config and not (config.prompt_usd or config.reply_usd):
+            raise BadConfig(
+                f"--max-cost limits nothing at [{table}], which has no price. Give it prompt_usd and reply_usd, for a million "
+                "tokens, or leave --max-cost out."
+            )
+
+
+def _teacher(recipe: DistillRecipe, questions: Sequence[Question], opened: Callable[..., OpenAIPolicy]) -> Policy:
+    config = recipe.teacher
+    return opened(config, native_tools=config.native_tools) if config else _oracle(recipe, questions)
+
+
+def _judge(recipe: DistillRecipe, opened: Callable[..., OpenAIPolicy]) -> Judge:
+    config = recipe.judge
+    return ModelJudge(opened(config), max_tokens=config.max_reply_tokens) if config else _rules(recipe)
 
 
 def _arena_of(recipe: DistillRecipe) -> Path | None:

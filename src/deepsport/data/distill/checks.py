@@ -9,7 +9,7 @@ from enum import StrEnum
 from itertools import combinations
 
 from deepsport.data.distill.recipe import Bounds
-from deepsport.records import Episode, StopReason
+from deepsport.records import Episode, StopReason, Window
 from deepsport.reward.gated import FAULTS
 from deepsport.reward.temporal import window_iou
 
@@ -32,14 +32,20 @@ class Drop(StrEnum):
     SHORT = "a thought is too short"
     LONG = "a thought is too long"
     INCONSISTENT = "the thoughts do not agree with the calls"
-    UNJUDGED = "the judge could not be reached or read"
+    UNREADABLE = "the judge's reply could not be read"
+    UNJUDGED = "the judge could not be reached"
     """Judged again when the run goes on."""
     TWIN = "the same as a better one"
     SURPLUS = "others of the question are better"
     NOT_PLAYED_BACK = "does not play back as recorded"
 
 
-_MARKS = re.compile(r"<\|.*?\|>|</?(?:image|video|s|tool_response|im_start|im_end)>|\[/?INST\]|<<SYS>>|[\x00-\x08\x0b-\x1f\x7f]")
+_MARKS = re.compile(
+    r"<\|[^|<>]{0,64}\|>|</?(?:image|video|s|tool_response|im_start|im_end)>|\[/?INST\]|<<SYS>>|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
+)
+
+INSTANT_REACH_S = 0.2
+"""An event that is annotated as an instant was seen in a frame this near."""
 
 TRIED_AGAIN = frozenset({Drop.FAULT, Drop.UNJUDGED})
 
@@ -54,14 +60,14 @@ def fault_of_ending(episode: Episode) -> Drop | None:
 
 
 def saw_the_event(episode: Episode) -> bool:
-    """Whether a frame shown lies in the gold window, or a window asked for touches it; true where no window is known."""
+    """Whether a frame shown lies in the gold window; true where no window is known. That a window asked for touches it is not
+    enough: one over the whole video touches everything."""
     event = episode.question.window
     if event is None:
         return True
-    windows = [call.window for call in episode.calls if call.window]
-    return any(window.overlaps(event) for window in windows) or any(
-        event.contains(frame.time_s) for frame in episode.first_frames
-    )
+    if event.end_s == event.start_s:
+        event = Window(start_s=max(0.0, event.start_s - INSTANT_REACH_S), end_s=event.end_s + INSTANT_REACH_S)
+    return any(event.contains(frame.time_s) for frame in episode.frames_seen)
 
 
 def fault_of_form(episode: Episode, bounds: Bounds) -> tuple[Drop, str] | None:

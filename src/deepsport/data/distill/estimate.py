@@ -1,8 +1,8 @@
 """What a distillation will ask for and cost, before anything is sent.
 
 Images are counted as Qwen2.5-VL counts them, one token for 28 x 28 pixels; texts at four characters a token. How many turns a
-teacher takes is not known beforehand: `likely` takes two looks and an answer, `at most` every turn, every frame and every token
-allowed. Where trajectories of the run are on record, what they used stands beside it.
+teacher takes is not known beforehand: `likely` takes two looks and an answer, `at most` every turn, every frame, every token of
+a reply that the recipe allows, and a judge that has to be asked twice. Attempts that fail are not foreseen.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,15 +13,28 @@ from deepsport.data.distill.recipe import DistillRecipe
 from deepsport.errors import BadVideo
 from deepsport.policy.openai import EndpointConfig
 from deepsport.policy.openai.allowance import Price
-from deepsport.records import Question
+from deepsport.records import FreeText, Question
 from deepsport.video.source import FrameSource
 
 PROBED = 16
 """Videos that are looked at for the size of their frames."""
 
-RULES_TOKENS, LABEL_TOKENS, REPLY_TOKENS, LIKELY_TURNS = 350, 12, 120, 3
-FACTS_TOKENS, FACTS_REPLY = 250, 80
-JUDGE_TOKENS, JUDGE_PER_TURN, JUDGE_REPLY = 900, 250, 120
+RULES_TOKENS, LABEL_TOKENS, FACTS_TOKENS, JUDGE_TOKENS = 350, 12, 250, 1000
+"""Of prompts: the rules of the game, the label of a frame, the task of stating facts, the rubric."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Habits:
+    """How the models behave. Tokens."""
+
+    turns: int
+    reply: int
+    facts: int
+    verdict: int
+    judged_turn: int
+    """Of a turn, as the judge is shown it."""
+    asks: int
+    """Requests for one verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +64,18 @@ class Estimate:
 def estimate(recipe: DistillRecipe, questions: Sequence[Question], source: FrameSource) -> Estimate:
     """Probes a few videos; sends nothing. Raises BadVideo if none of them can be read."""
     size_wh = _frame_size(questions, source)
-    text = sum(len(question.text) for question in questions) / max(1, len(questions)) / 4
-    turns = min(LIKELY_TURNS, recipe.limits.max_turns)
-    likely = _loads(recipe, len(questions), size_wh, text, turns, REPLY_TOKENS)
-    most_reply = recipe.teacher.max_reply_tokens if recipe.teacher else REPLY_TOKENS
-    most = _loads(recipe, len(questions), size_wh, text, recipe.limits.max_turns, most_reply)
-    return Estimate(n_questions=len(questions), frame_wh=size_wh, likely=tuple(likely), most=tuple(most))
+    most_turns, teacher, writer, judge = recipe.limits.max_turns, recipe.teacher, recipe.writer, recipe.judge
+    likely = Habits(turns=min(3, most_turns), reply=120, facts=80, verdict=120, judged_turn=250, asks=1)
+    most = Habits(
+        turns=most_turns,
+        reply=teacher.max_reply_tokens if teacher else 0,
+        facts=writer.max_reply_tokens if writer else 0,
+        verdict=judge.max_reply_tokens if judge else 0,
+        judged_turn=1300,
+        asks=2,
+    )
+    loads = [tuple(_loads(recipe, questions, size_wh, habits)) for habits in (likely, most)]
+    return Estimate(n_questions=len(questions), frame_wh=size_wh, likely=loads[0], most=loads[1])
 
 
 def episode_tokens(recipe: DistillRecipe, frame_tokens: int, question_tokens: float, turns: int, reply: int) -> tuple[int, int]:
@@ -70,19 +89,20 @@ def episode_tokens(recipe: DistillRecipe, frame_tokens: int, question_tokens: fl
     return round(prompt), turns * reply
 
 
-def _loads(
-    recipe: DistillRecipe, n_questions: int, size_wh: tuple[int, int], text: float, turns: int, reply: int
-) -> Iterator[Load]:
-    n_samples = n_questions * recipe.samples
+def _loads(recipe: DistillRecipe, questions: Sequence[Question], size_wh: tuple[int, int], habits: Habits) -> Iterator[Load]:
+    n_questions, n_samples = len(questions), len(questions) * recipe.samples
+    text = sum(len(question.text) for question in questions) / max(1, n_questions) / 4
     if recipe.writer:
-        yield _load("facts", recipe.writer, n_questions, n_questions * FACTS_TOKENS, n_questions * FACTS_REPLY)
+        yield _load("facts", recipe.writer, n_questions, n_questions * FACTS_TOKENS, n_questions * habits.facts)
     if recipe.teacher:
         frame_tokens = _image_tokens(size_wh, recipe.teacher.max_side_px)
-        prompt, said = episode_tokens(recipe, frame_tokens, text, turns, reply)
-        yield _load("acting", recipe.teacher, n_samples * turns, n_samples * prompt, n_samples * said)
+        prompt, said = episode_tokens(recipe, frame_tokens, text, habits.turns, habits.reply)
+        yield _load("acting", recipe.teacher, n_samples * habits.turns, n_samples * prompt, n_samples * said)
     if recipe.judge:
-        prompt = n_samples * (JUDGE_TOKENS + turns * JUDGE_PER_TURN)
-        yield _load("judging", recipe.judge, n_samples, prompt, n_samples * JUDGE_REPLY)
+        n_open = recipe.samples * sum(isinstance(question.gold, FreeText) and not question.gold.facts for question in questions)
+        n_asked = habits.asks * (n_samples + n_open)  # thoughts, and answers that no rule can score
+        prompt = n_asked * (JUDGE_TOKENS + habits.turns * habits.judged_turn)
+        yield _load("judging", recipe.judge, n_asked, prompt, n_asked * habits.verdict)
 
 
 def _load(step: str, config: EndpointConfig, n_requests: int, prompt: int, reply: int) -> Load:

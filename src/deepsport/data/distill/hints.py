@@ -13,12 +13,16 @@ from deepsport.records import Episode, Frame, TokenRecord
 from deepsport.reward.wording import words
 
 _SPEAKS_OF_IT = re.compile(
-    r"\b(?:hints?\b(?! of\b)|(?:private )?notes? (?:says?|states?|tells?)|private note|annotations?|ground[- ]truth|"
-    r"(?:reference|gold(?:en)?|given|provided|known) (?:answer|facts?)|the facts|i (?:was|am|have been) (?:told|given)|"
-    r"according to the (?:note|facts?|information|label)|as (?:stated|provided) in)\b",
+    r"\b(?:the hints?|hints? (?:says?|states?|tells?|told)|private notes?|(?:the|per|your|given) notes?|ground[- ]truth|"
+    r"(?:the|per|given) annotations? (?:says?|states?|tells?|is|are)|according to the (?:annotations?|facts?|information|label)|"
+    r"(?:right|correct|supplied|reference|gold(?:en)?|given|provided|known) answer|(?:the|given|provided|known|supplied) facts?|"
+    r"i (?:was|am|have been) (?:told|given)|as (?:stated|provided|given) in)\b",
     re.IGNORECASE,
 )
-_SECONDS = re.compile(r"\d+(?:\.\d+)?(?=\s*(?:s\b|sec|seconds))")
+_TIME = re.compile(
+    r"(?P<at>\b(?:second|t ?=|at|around|about|near|to|and|from) ?)?(?P<time>\d+(?:\.\d+)?)(?P<unit> ?(?:s|secs?|seconds?)\b)?",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +64,38 @@ class _HintedSession:
 
 def gives_away(episode: Episode, facts: str, n_words: int) -> str:
     """How a thought gives the facts away; empty if none does. `n_words` in a row make a quotation."""
-    question_words = words(episode.question.text)
-    known = _runs(words(facts), n_words) - _runs(question_words, n_words)
-    allowed = _SPEAKS_OF_IT.findall(episode.question.text.casefold())
+    asked = episode.question.text
+    known = _runs(words(facts), n_words) - _runs(words(asked), n_words)
+    allowed = {found.casefold() for found in _SPEAKS_OF_IT.findall(asked)}
     for number, turn in enumerate(episode.turns, start=1):
         if _runs(words(turn.thought), n_words) & known:
             return f"thought {number} quotes the facts"
         spoken = next((found for found in _SPEAKS_OF_IT.findall(turn.thought) if found.casefold() not in allowed), "")
         if spoken:
             return f"thought {number} speaks of what it was told ({spoken!r})"
-        if early := _knows_too_early(episode, number - 1, facts):
+        if early := _knows_too_early(episode, number - 1):
             return f"thought {number} knows the time {early} s, which no frame had shown"
     return ""
 
 
-def _knows_too_early(episode: Episode, n_turns: int, facts: str) -> str:
-    """A time of the facts that a thought names although no frame shown before it, nor the prompt, has that time."""
-    shown = [f"{frame.time_s:.2f}" for frame in _shown_before(episode, n_turns)]
-    known = {*_SECONDS.findall(facts)} - {*_SECONDS.findall(episode.question.text)} - {*shown}
-    named = _SECONDS.findall(episode.turns[n_turns].thought)
-    return next((time_s for time_s in named if time_s in known and "." in time_s), "")
+def _knows_too_early(episode: Episode, n_turns: int) -> str:
+    """A time within the event that a thought names although no frame shown before it, nor the prompt, has that time."""
+    event = episode.question.window
+    if event is None:
+        return ""
+    known = [frame.time_s for frame in _shown_before(episode, n_turns)]
+    known += [float(found["time"]) for found in _times(episode.question.text)]
+    for found in _times(episode.turns[n_turns].thought):
+        time_s, slack_s = float(found["time"]), 0.5 * 10.0 ** -len(found["time"].partition(".")[2])
+        within = event.start_s - slack_s <= time_s <= event.end_s + slack_s
+        if within and not any(abs(time_s - shown_s) <= slack_s + 1e-9 for shown_s in known):
+            return found["time"]
+    return ""
+
+
+def _times(text: str) -> Iterator[re.Match[str]]:
+    """Numbers that are times: with a unit, or with decimals behind a word such as "at"."""
+    return (found for found in _TIME.finditer(text) if found["unit"] or (found["at"] and "." in found["time"]))
 
 
 def _shown_before(episode: Episode, n_turns: int) -> Iterator[Frame]:

@@ -7,6 +7,7 @@ import hashlib
 
 from pydantic import Field
 
+from deepsport.data.distill.canonical import canonical
 from deepsport.data.distill.checks import Drop, fault_of_ending, fault_of_form, saw_the_event
 from deepsport.data.distill.hints import gives_away
 from deepsport.data.distill.recipe import DistillRecipe, Hints
@@ -20,6 +21,8 @@ class Judgement(Record):
 
     episode_id: str
     question_id: str
+    record: str = ""
+    """Hash of the trajectory's record (`EpisodeIndex.digest`)."""
     drop: Drop | None = None
     """None: it may be kept."""
     detail: str = ""
@@ -30,7 +33,7 @@ class Judgement(Record):
     n_characters: int = Field(default=0, ge=0)
     """Of all thoughts."""
     words_sha256: str = ""
-    """Of all replies: two trajectories that say the same share it."""
+    """Of all replies, in the canonical spelling: two trajectories that say the same share it."""
 
 
 async def judge_episode(episode: Episode, facts: str, judge: Judge, recipe: DistillRecipe) -> Judgement:
@@ -40,7 +43,7 @@ async def judge_episode(episode: Episode, facts: str, judge: Judge, recipe: Dist
         question_id=episode.question.id,
         n_calls=len(episode.calls),
         n_characters=sum(len(turn.thought) for turn in episode.turns),
-        words_sha256=hashlib.sha256("\n".join(turn.text for turn in episode.turns).encode()).hexdigest(),
+        words_sha256=hashlib.sha256("\n".join(turn.text for turn in canonical(episode).turns).encode()).hexdigest(),
     )
 
     def dropped(drop: Drop, detail: str = "") -> Judgement:
@@ -50,8 +53,7 @@ async def judge_episode(episode: Episode, facts: str, judge: Judge, recipe: Dist
         return dropped(drop, episode.detail)
     accuracy, verdict = await _accuracy(episode, judge)
     if accuracy is None:
-        drop = Drop.UNJUDGED if verdict and _out_of_reach(verdict) else Drop.UNDECIDED
-        return dropped(drop, verdict.reason if verdict else "")
+        return dropped((verdict and _without_verdict(verdict)) or Drop.UNDECIDED, verdict.reason if verdict else "")
     kept = kept.model_copy(update={"accuracy": accuracy})
     if accuracy < recipe.bounds.accuracy_floor:
         return dropped(Drop.WRONG, str(episode.answer))
@@ -61,9 +63,9 @@ async def judge_episode(episode: Episode, facts: str, judge: Judge, recipe: Dist
         return dropped(Drop.GIVES_AWAY, how)
     if fault := fault_of_form(episode, recipe.bounds):
         return dropped(*fault)
-    verdict = await judge.judge(case_of_thoughts(episode))
-    if _out_of_reach(verdict):
-        return dropped(Drop.UNJUDGED, verdict.reason)
+    verdict = await judge.judge(case_of_thoughts(episode, facts))
+    if drop := _without_verdict(verdict):
+        return dropped(drop, verdict.reason)
     kept = kept.model_copy(update={"thought_points": verdict.points})
     if verdict.points is not None and verdict.points < recipe.bounds.thought_points:
         return dropped(Drop.INCONSISTENT, f"{verdict.points} points: {verdict.reason}")
@@ -79,6 +81,12 @@ async def _accuracy(episode: Episode, judge: Judge) -> tuple[float | None, Verdi
     return verdict.accuracy, verdict
 
 
-def _out_of_reach(verdict: Verdict) -> bool:
-    """Not judged, for reasons that say nothing about what was to be judged."""
-    return verdict.why in (Unscored.UNJUDGED, Unscored.UNREADABLE)
+def _without_verdict(verdict: Verdict) -> Drop | None:
+    """Not judged, for reasons that say nothing about what was to be judged; None if the judge said something."""
+    match verdict.why:
+        case Unscored.UNJUDGED:
+            return Drop.UNJUDGED
+        case Unscored.UNREADABLE:
+            return Drop.UNREADABLE
+        case Unscored.ABSTAINED | None:
+            return None

@@ -35,12 +35,23 @@ class Bounds(Config):
     """A thought that has so many words in a row in common with the facts, and not with the question, quotes them."""
 
 
+class TeacherConfig(EndpointConfig):
+    """The model that acts."""
+
+    temperature: float = Field(default=0.8, ge=0)
+    """0 is greedy, and every sample of a question then much the same."""
+    native_tools: bool = False
+    """Offer the frame tool as a function instead of in the prompt alone."""
+    max_reply_tokens: int = Field(default=1024, ge=1)
+    """Thoughts included."""
+
+
 class DistillRecipe(Config):
     """One distillation."""
 
     questions: str
     """A `.jsonl` file of questions with known answers, or a split of a dataset."""
-    teacher: EndpointConfig | None = None
+    teacher: TeacherConfig | None = None
     """None: the arena's oracle, for questions of an arena set."""
     writer: EndpointConfig | None = None
     """States the facts; None: they are stated by rule, from the annotation alone."""

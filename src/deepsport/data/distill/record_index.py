@@ -3,6 +3,7 @@
 Of several records with one id the last one counts: it was made after the others failed.
 """
 
+import hashlib
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -26,7 +27,7 @@ class EpisodeIndex:
     def __init__(self, path: Path) -> None:
         """Reads the file once. Raises BadRecord for a broken line that is not a torn last one."""
         self._path = path
-        self._places: dict[str, int] = {}
+        self._places: dict[str, tuple[int, str]] = {}
         self.lost: set[str] = set()
         """Ids of episodes that were lost to a fault of the endpoint or the video."""
         if not path.exists():
@@ -35,7 +36,7 @@ class EpisodeIndex:
         with disk_errors(path), path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if head := self._head(number, line):
-                    self._places[head.id] = place
+                    self._places[head.id] = place, hashlib.blake2b(line, digest_size=12).hexdigest()
                     (self.lost.add if head.stop in FAULTS else self.lost.discard)(head.id)
                 place += len(line)
 
@@ -47,10 +48,14 @@ class EpisodeIndex:
         """Of all episodes, in the order in which their questions and samples were first recorded."""
         return list(self._places)
 
+    def digest(self, episode_id: str) -> str:
+        """Hash of an episode's record: what was concluded from another record under the same id does not hold for this one."""
+        return self._places[episode_id][1]
+
     def read(self, episode_id: str) -> Episode:
         """One episode. Raises BadRecord if the line is none."""
         with disk_errors(self._path), self._path.open("rb") as file:
-            file.seek(self._places[episode_id])
+            file.seek(self._places[episode_id][0])
             line = file.readline()
         try:
             return Episode.model_validate_json(line)

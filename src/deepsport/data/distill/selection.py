@@ -10,13 +10,15 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from deepsport.agent.grammar import Answer, ChooseFrames, Malformed, parse, write_answer, write_call
 from deepsport.agent.rollout import Limits, run_episode
 from deepsport.data.distill.checks import Drop
+from deepsport.data.distill.footage import Footage
 from deepsport.data.distill.judging import Judgement
+from deepsport.errors import BadVideo
 from deepsport.policy.base import Sampling
 from deepsport.policy.scripted import Scripted
-from deepsport.records import Episode, Frame, Record, Turn, Usage
+from deepsport.records import Episode, Frame, Record
+from deepsport.reward.gated import FAULTS
 from deepsport.video.source import FrameSource
 
 
@@ -24,6 +26,8 @@ class Playback(Record):
     """A trajectory played back."""
 
     episode_id: str
+    record: str
+    """Hash of the trajectory's record (`EpisodeIndex.digest`)."""
     frames_sha256: str = ""
     """Of the pixels of every frame shown, in the order shown; empty if it did not play back as recorded."""
     fault: str = ""
@@ -62,29 +66,6 @@ def _rank(judgement: Judgement) -> tuple[float, ...]:
     return (-points, -(judgement.accuracy or 0.0), judgement.n_calls, judgement.n_characters, sample)
 
 
-def canonical(episode: Episode) -> Episode:
-    """The trajectory in the canonical grammar, without a clock and without tokens, which were the teacher's."""
-    turns = tuple(turn.model_copy(update={"text": _canonical_text(turn)}) for turn in episode.turns)
-    usage = Usage(prompt_tokens=episode.usage.prompt_tokens, reply_tokens=episode.usage.reply_tokens)
-    return episode.model_copy(update={"turns": turns, "tokens": None, "usage": usage})
-
-
-def _canonical_text(turn: Turn) -> str:
-    """A text that differs from the canonical form in blanks only stays: to a small tokeniser " header" is a word of its own."""
-    match parse(turn.text):
-        case ChooseFrames(thought, start, end):
-            text = write_call(thought, start, end)
-        case Answer(thought, answer):
-            text = write_answer(thought, answer)
-        case Malformed():
-            return turn.text
-    return turn.text.strip() if _bare(text) == _bare(turn.text) else text
-
-
-def _bare(text: str) -> str:
-    return "".join(text.split())
-
-
 def moved(episode: Episode, video: str) -> Episode:
     """The trajectory with its video at another place."""
     if episode.question.video == video:
@@ -98,15 +79,26 @@ def _of(frames: Sequence[Frame], video: str) -> tuple[Frame, ...]:
     return tuple(frame.model_copy(update={"video": video}) for frame in frames)
 
 
-async def play_back(episode: Episode, source: FrameSource, limits: Limits) -> Playback:
-    """Whether the real loop does again what the trajectory says, and what it sees."""
+async def play_back(episode: Episode, record: str, footage: Footage, source: FrameSource, limits: Limits) -> Playback | None:
+    """Whether the real loop does again what the trajectory says, on the video that it was played on; None if that cannot be told
+    now, because the video cannot be read."""
     script = Scripted([turn.text for turn in episode.turns])
-    played = await run_episode(
-        episode.question, script, source, limits=limits, sampling=Sampling(seed=episode.seed), with_tool=episode.with_tool
-    )
-    if _course(played) != _course(episode):
-        return Playback(episode_id=episode.id, fault=played.detail or f"{played.stop}, {len(played.frames_seen)} frames")
-    return Playback(episode_id=episode.id, frames_sha256=await asyncio.to_thread(frames_sha256, episode, source))
+    sampling = Sampling(seed=episode.seed)
+    try:
+        if await footage.sha256(episode.question.video) != episode.video_sha256:
+            return Playback(episode_id=episode.id, record=record, fault="the video is another one by now")
+        played = await run_episode(
+            episode.question, script, source, limits=limits, sampling=sampling, with_tool=episode.with_tool
+        )
+        if played.stop in FAULTS:
+            return None
+        if _course(played) != _course(episode):
+            fault = played.detail or f"{played.stop}, {len(played.frames_seen)} frames"
+            return Playback(episode_id=episode.id, record=record, fault=fault)
+        pixels = await asyncio.to_thread(frames_sha256, episode, source)
+    except BadVideo:
+        return None
+    return Playback(episode_id=episode.id, record=record, frames_sha256=pixels)
 
 
 def frames_sha256(episode: Episode, source: FrameSource) -> str:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from deepsport.data.distill.acting import ACTED, act, samples_of
+from deepsport.data.distill.canonical import canonical
 from deepsport.data.distill.cast import ALONE, Cast, n_workers
 from deepsport.data.distill.checks import TRIED_AGAIN, Drop
 from deepsport.data.distill.facts import Facts, facts_by_rule, facts_in_words
@@ -16,9 +17,9 @@ from deepsport.data.distill.page import page
 from deepsport.data.distill.recipe import DistillRecipe, Hints
 from deepsport.data.distill.record_index import EpisodeIndex
 from deepsport.data.distill.report import DistillReport, Tally, counted, dropped_of
-from deepsport.data.distill.selection import Playback, canonical, moved, play_back, select
-from deepsport.data.distill.workers import work_through
-from deepsport.durable import replacing
+from deepsport.data.distill.selection import Playback, moved, play_back, select
+from deepsport.data.distill.workers import Losses, work_through
+from deepsport.durable import disk_errors, replacing
 from deepsport.policy.base import Sampling
 from deepsport.policy.openai.allowance import Allowance
 from deepsport.progress import Tick, track
@@ -27,6 +28,8 @@ from deepsport.run import Run
 from deepsport.video.source import FrameSource
 
 J = TypeVar("J")
+
+UNREADABLE_NOW = "the video cannot be read; tried again when the run goes on"
 
 FACTS, JUDGED, PLAYED, KEPT = "facts.jsonl", "judged.jsonl", "played.jsonl", "kept.jsonl"
 
@@ -44,7 +47,8 @@ class Steps:
     async def facts(self) -> dict[str, str]:
         """Question id -> facts, empty where none could be stated."""
         known = {facts.question_id: facts for facts in self.run.read(FACTS, Facts)}
-        todo = [question for question in self.questions if question.id not in known or known[question.id].fault]
+        todo = [question for question in self.questions if question.id not in known or known[question.id].lost]
+        losses = Losses("facts")
         with self._shown("facts", len(self.questions), len(self.questions) - len(todo), "questions") as tick:
 
             async def state(question: Question) -> None:
@@ -52,7 +56,8 @@ class Steps:
                 stated = await facts_in_words(question, writer, self._writing) if writer else facts_by_rule(question)
                 known[question.id] = stated
                 await asyncio.to_thread(self.run.append, FACTS, stated)
-                tick()
+                tick(extra=_spent(self.cast.allowance))
+                losses.count(stated.fault if stated.lost else "")
 
             await self._work(todo, state, n_workers(self.recipe.writer))
         return {question.id: known[question.id].text for question in self.questions}
@@ -72,45 +77,57 @@ class Steps:
     async def judging(self, facts: dict[str, str]) -> list[Judgement]:
         """A judgement of every trajectory, in the order of the questions."""
         played = EpisodeIndex(self.run.path(ACTED))
-        known = {judgement.episode_id: judgement for judgement in self.run.read(JUDGED, Judgement)}
+        known = {each.episode_id: each for each in self.run.read(JUDGED, Judgement) if _holds(each, played)}
         ids = [sample.id for sample in samples_of(self.questions, self.recipe) if sample.id in played]
         todo = [each for each in ids if each not in known or known[each].drop in TRIED_AGAIN]
         with self._shown("judging", len(ids), len(ids) - len(todo), "trajectories") as tick:
 
             async def judge(episode_id: str) -> None:
                 episode = await asyncio.to_thread(self._read, played, episode_id)
-                judgement = await judge_episode(episode, facts[episode.question.id], self.cast.judge, self.recipe)
+                judged = await judge_episode(episode, facts[episode.question.id], self.cast.judge, self.recipe)
+                judgement = judged.model_copy(update={"record": played.digest(episode_id)})
+                if known.get(episode_id) != judgement:
+                    await asyncio.to_thread(self.run.append, JUDGED, judgement)
                 known[episode_id] = judgement
-                await asyncio.to_thread(self.run.append, JUDGED, judgement)
                 tick(extra=_spent(self.cast.allowance))
 
             await self._work(todo, judge, n_workers(self.recipe.judge))
         return [known[each] for each in ids]
 
     async def selection(self, judgements: Sequence[Judgement]) -> list[Judgement]:
-        """The judgements with what selection and playing back made of them; `kept.jsonl` holds the rest."""
-        chosen = {judgement.episode_id: judgement for judgement in select(judgements, self.recipe.keep)}
+        """The judgements with what selection and playing back made of them; `kept.jsonl` holds the rest. Where one does not play
+        back, the next best of its question is tried."""
         played = EpisodeIndex(self.run.path(ACTED))
-        known = {playback.episode_id: playback for playback in self.run.read(PLAYED, Playback)}
-        kept = [judgement.episode_id for judgement in judgements if chosen[judgement.episode_id].drop is None]
-        todo = [each for each in kept if each not in known]
-        with self._shown("playing back", len(kept), len(kept) - len(todo), "trajectories") as tick:
+        known = {each.episode_id: each for each in self.run.read(PLAYED, Playback) if _holds(each, played)}
+        while True:
+            chosen = select([_played(judgement, known.get(judgement.episode_id)) for judgement in judgements], self.recipe.keep)
+            kept = {judgement.episode_id for judgement in chosen if judgement.drop is None}
+            todo = [judgement.episode_id for judgement in judgements if judgement.episode_id in kept - known.keys()]
+            if not todo:
+                break
+            await self._play_back(todo, played, known)
+        with disk_errors(self.run.path(KEPT)), replacing(self.run.path(KEPT)) as file:
+            for judgement in judgements:
+                if judgement.episode_id in kept:
+                    episode = canonical(self._read(played, judgement.episode_id))
+                    file.write(episode.model_dump_json().encode() + b"\n")
+        by_id = {judgement.episode_id: judgement for judgement in chosen}
+        return [by_id[judgement.episode_id] for judgement in judgements]
+
+    async def _play_back(self, ids: Sequence[str], played: EpisodeIndex, known: dict[str, Playback]) -> None:
+        """Plays back and records; what cannot be read now is not recorded, and so tried again when the run goes on."""
+        with self._shown("playing back", len(ids), 0, "trajectories") as tick:
 
             async def check(episode_id: str) -> None:
-                episode = await asyncio.to_thread(self._read, played, episode_id)
-                known[episode_id] = await play_back(canonical(episode), self.source, self.recipe.limits)
-                await asyncio.to_thread(self.run.append, PLAYED, known[episode_id])
+                episode = canonical(await asyncio.to_thread(self._read, played, episode_id))
+                record = played.digest(episode_id)
+                playback = await play_back(episode, record, self.cast.footage, self.source, self.recipe.limits)
+                if playback:
+                    await asyncio.to_thread(self.run.append, PLAYED, playback)
+                known[episode_id] = playback or Playback(episode_id=episode_id, record=record, fault=UNREADABLE_NOW)
                 tick()
 
-            await self._work(todo, check, ALONE)
-        for each in kept:
-            if fault := known[each].fault:
-                chosen[each] = chosen[each].model_copy(update={"drop": Drop.NOT_PLAYED_BACK, "detail": fault})
-        with replacing(self.run.path(KEPT)) as file:
-            for each in kept:
-                if chosen[each].drop is None:
-                    file.write(canonical(self._read(played, each)).model_dump_json().encode() + b"\n")
-        return [chosen[judgement.episode_id] for judgement in judgements]
+            await self._work(ids, check, ALONE)
 
     def write_report(self, facts: dict[str, str], judgements: Sequence[Judgement]) -> DistillReport:
         """`report.json` and `report.html`."""
@@ -125,7 +142,7 @@ class Steps:
             writer=self.cast.writer.name if self.cast.writer else "annotation",
             hints=self.recipe.hints,
             n_questions=len(self.questions),
-            n_without_facts=sum(not text for text in facts.values()),
+            n_without_facts=sum(not text for text in facts.values()) if self.recipe.hints is Hints.GIVEN else 0,
             n_trajectories=tally.n_trajectories,
             n_kept=len(kept),
             n_questions_kept=len({judgement.question_id for judgement in kept}),
@@ -163,6 +180,18 @@ class Steps:
         """Times a step and shows how far it is."""
         with self.run.stage(step), track(step, total=total, done=done, unit=unit) as tick:
             yield tick
+
+
+def _holds(concluded: Judgement | Playback, played: EpisodeIndex) -> bool:
+    """Whether it was concluded from the very trajectory that is on record now."""
+    return concluded.episode_id in played and concluded.record == played.digest(concluded.episode_id)
+
+
+def _played(judgement: Judgement, playback: Playback | None) -> Judgement:
+    """The judgement with what playing back has shown."""
+    if judgement.drop or not playback or not playback.fault:
+        return judgement
+    return judgement.model_copy(update={"drop": Drop.NOT_PLAYED_BACK, "detail": playback.fault})
 
 
 def _spent(allowance: Allowance) -> str:

@@ -7,12 +7,32 @@ them.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import TypeVar
 
-from deepsport.errors import DeepSportError, Stopped
+from deepsport.errors import DeepSportError, PolicyError, Stopped
 from deepsport.policy.openai.allowance import Allowance
 
 J = TypeVar("J")
+
+MANY = 16
+"""So many jobs lost at the start, and none that was not, are no accident."""
+
+
+@dataclass(slots=True)
+class Losses:
+    """Ends an attempt whose every job is lost from the start: the endpoint is broken, or wrongly addressed."""
+
+    what: str
+    n: int = 0
+    anything: bool = False
+    """Whether a job was not lost."""
+
+    def count(self, fault: str) -> None:
+        """One job more; `fault` says how the endpoint lost it, empty if it did not. Raises PolicyError."""
+        self.n, self.anything = self.n + bool(fault), self.anything or not fault
+        if self.n >= MANY and not self.anything:
+            raise PolicyError(f"each of the first {self.n} {self.what} was lost; the last one: {fault}")
 
 
 async def work_through(jobs: Iterable[J], do: Callable[[J], Awaitable[None]], *, n_workers: int, allowance: Allowance) -> None:

@@ -30,11 +30,11 @@ class Charge:
     """A request under way."""
 
     usd: float = 0.0
-    """What it cost, set when that is known. A request that brought no reply is taken to have cost nothing."""
+    """What it cost, set when that is known. A request that brought nothing back is taken to have cost nothing."""
 
 
 class Allowance:
-    """Shared by all endpoints of a run. To be used on one event loop."""
+    """Shared by all endpoints of a run. `stop` may come from any thread; all else belongs to one event loop at a time."""
 
     def __init__(self, max_usd: float | None = None, spent_usd: float = 0.0) -> None:
         """`max_usd`: None is no limit. `spent_usd`: in earlier attempts."""
@@ -42,46 +42,80 @@ class Allowance:
         self.spent_usd = spent_usd
         self.why_stopped = ""
         self._reserved_usd = 0.0
-        self._changed = asyncio.Condition()
+        self._n_open = 0
+        self._waiting: set[asyncio.Future[None]] = set()
 
     @property
     def stopped(self) -> bool:
         """Whether nothing may be sent any more."""
         return bool(self.why_stopped)
 
+    @property
+    def left_usd(self) -> float | None:
+        """What is neither spent nor reserved; None if there is no limit."""
+        return None if self.max_usd is None else self.max_usd - self.spent_usd - self._reserved_usd
+
     def stop(self, why: str) -> None:
-        """Nothing is sent from now on; what is in flight goes on. `why` is told to everybody who asks."""
+        """Nothing is sent from now on, and who waits waits no longer; what is in flight goes on. `why` is told to everybody."""
         self.why_stopped = self.why_stopped or why
+        for waiting in list(self._waiting):
+            waiting.get_loop().call_soon_threadsafe(_wake, waiting)
 
     def require_going(self) -> None:
         """Raises Stopped with the reason."""
         if self.stopped:
             raise Stopped(self.why_stopped)
 
+    async def sleep(self, seconds: float) -> None:
+        """Waits so long. Raises Stopped as soon as the run is stopped."""
+        until_s = asyncio.get_running_loop().time() + seconds
+        while (left_s := until_s - asyncio.get_running_loop().time()) > 0:
+            self.require_going()
+            await self._change(left_s)
+        self.require_going()
+
     @asynccontextmanager
-    async def request(self, most_usd: float) -> AsyncGenerator[Charge]:
-        """Room for one request that costs at most so much. Raises Stopped if there is none."""
-        await self._reserve(most_usd)
+    async def request(self, most_usd: float, *, alone: bool = False) -> AsyncGenerator[Charge]:
+        """Room for one request that costs at most so much; `alone`, if what it may cost is a guess: it then reserves all that is
+        left. Raises Stopped if there is no room."""
+        reserved_usd = await self._reserve(most_usd, alone=alone)
         charge = Charge()
         try:
             yield charge
         finally:
-            self._reserved_usd -= most_usd
+            self._n_open -= 1
+            self._reserved_usd = self._reserved_usd - reserved_usd if self._n_open else 0.0  # sums of floats leave residues
             self.spent_usd += charge.usd
-            async with self._changed:
-                self._changed.notify_all()
+            for waiting in self._waiting:
+                _wake(waiting)
 
-    async def _reserve(self, most_usd: float) -> None:
+    async def _reserve(self, most_usd: float, *, alone: bool) -> float:
         while True:
             self.require_going()
-            if self.max_usd is None or self.spent_usd + self._reserved_usd + most_usd <= self.max_usd:
-                self._reserved_usd += most_usd
-                return
-            if self._reserved_usd <= 1e-12:  # nobody will give anything back
+            left_usd = self.left_usd
+            if left_usd is None or (most_usd <= left_usd and not (alone and self._n_open)):
+                reserved_usd = most_usd if left_usd is None or not alone else left_usd
+                self._n_open += 1
+                self._reserved_usd += reserved_usd
+                return reserved_usd
+            if not self._n_open:  # nobody will give anything back
                 self.stop(
                     f"${self.spent_usd:.4f} of at most ${self.max_usd:.4f} are spent, and the next request may cost "
                     f"${most_usd:.4f}. What is finished is kept: run it again with a higher --max-cost to go on."
                 )
                 continue
-            async with self._changed:
-                await self._changed.wait()
+            await self._change()
+
+    async def _change(self, most_s: float | None = None) -> None:
+        """Waits until a request has ended or the run is stopped, or for so many seconds."""
+        waiting = asyncio.get_running_loop().create_future()
+        self._waiting.add(waiting)
+        try:
+            await asyncio.wait([waiting], timeout=most_s)
+        finally:
+            self._waiting.discard(waiting)
+
+
+def _wake(waiting: "asyncio.Future[None]") -> None:
+    if not waiting.done():
+        waiting.set_result(None)

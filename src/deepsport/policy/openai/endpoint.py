@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 _LOG = logging.getLogger(__name__)
+_OURS = frozenset({"messages", "model", "max_tokens", "max_completion_tokens", "n", "seed", "stream", "temperature", "tools"})
 _NO_KEY = "none"
 """Sent where no key is known: local servers ask for none, but the client insists on one."""
 
@@ -43,6 +44,15 @@ class _Line:
     loop: asyncio.AbstractEventLoop
     client: "AsyncOpenAI"
     free: asyncio.Semaphore
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    sent: bytes
+    key: str
+    most_prompt: int
+    """Tokens."""
+    most_reply: int
 
 
 @dataclass(slots=True)
@@ -75,18 +85,23 @@ class OpenAIPolicy:
     cache: ReplyCache | None = None
     backoff: Backoff = field(default_factory=Backoff)
     now_s: Callable[[], float] = time.time
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    sleep: Callable[[float], Awaitable[None]] | None = None
+    """None: until the run is stopped at the latest."""
     chance: Callable[[], float] = random.random
     """Jitter, in [0, 1)."""
     _line: _Line | None = field(default=None, init=False, repr=False)
     _opening: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
     _writer: Writer | None = field(default=None, init=False, repr=False)
+    _excess: float | None = field(default=None, init=False, repr=False)
+    """The largest cost seen, as a multiple of what had been taken for the most; None before the first."""
     _without: set[str] = field(default_factory=set[str], init=False, repr=False)
     """Optional request fields that this endpoint has refused."""
 
     def __post_init__(self) -> None:
         self.api_key = _sound_key(self.api_key or os.environ.get("OPENAI_API_KEY") or _NO_KEY)
         self._require_address()
+        if ours := sorted(_OURS & self.extra_body.keys()):
+            raise BadConfig(f"extra_body holds {ours[0]!r}, which has a setting of its own, or would change what is counted.")
 
     def _require_address(self) -> None:
         if not _is_address(self.base_url):
@@ -127,37 +142,44 @@ class OpenAIPolicy:
         sent, key = await asyncio.to_thread(request_of, fields, messages)
         if self.cache and isinstance(known := read(await asyncio.to_thread(self.cache.get, key) or ""), Said):
             return known
-        most_prompt = sum(message.most_tokens for message in messages)
-        most_usd = self.price.of(most_prompt, sampling.max_tokens)
-        async with self.allowance.request(most_usd) as charge:
-            await self.pace.take(most_prompt + sampling.max_tokens)
-            body, said = await self._ask(fields, messages, sent)
-            counted = said.prompt_tokens > 0
-            charge.usd = self.price.of(said.prompt_tokens, said.reply_tokens) if counted else most_usd
-            if counted:
-                self.pace.correct(said.prompt_tokens + said.reply_tokens - most_prompt - sampling.max_tokens)
-            if self.cache:
-                await asyncio.to_thread(self.cache.put, key, body, charge.usd)
-        return said
-
-    async def _ask(self, fields: Json, messages: Sequence[Written], sent: bytes) -> tuple[str, Said]:
-        """The reply to a request, as it came and as it reads. Raises ContextOverflow, PolicyError or Stopped."""
         waited_s, attempt = 0.0, 0
         while True:
-            self.allowance.require_going()
             if refused := self._without & fields.keys():
                 sent, _ = await asyncio.to_thread(request_of, _less(fields, refused), messages)
-            body = await self._attempt(lambda client, content=sent: _posted(client, content))
-            outcome = body if isinstance(body, Failure) else read(body)
+            outcome = await self._paid(_Request(sent, key, sum(message.most_tokens for message in messages), sampling.max_tokens))
             if isinstance(outcome, Said):
-                return str(body), outcome
+                return outcome
             if self._does_without(outcome.refused_field):
                 continue
             wait_s = self.backoff.wait_s(outcome, attempt, self.chance())
             if not outcome.transient or attempt >= self.max_retries or waited_s + wait_s > self.backoff.budget_s:
                 raise self._error(outcome, attempt + 1)
-            await self.sleep(wait_s)
+            await self._sleep(wait_s)
             waited_s, attempt = waited_s + wait_s, attempt + 1
+
+    async def _paid(self, request: "_Request") -> Said | Failure:
+        """One attempt within the limits of money and pace; a reply, and what it cost, is on disk before it is returned."""
+        bound_usd = self.price.of(request.most_prompt, request.most_reply)
+        async with self.allowance.request(bound_usd * max(1.0, self._excess or 0.0), alone=self._excess is None) as charge:
+            if wait_s := self.pace.wait_s(request.most_prompt + request.most_reply):
+                await self._sleep(wait_s)
+            body = await self._attempt(lambda client: _posted(client, request.sent))
+            outcome = body if isinstance(body, Failure) else read(body)
+            prompt, reply = (outcome.prompt_tokens, outcome.reply_tokens) if isinstance(outcome, Said) else outcome.tokens
+            charge.usd = self.price.of(prompt, reply)
+            if prompt:
+                self._excess = max(self._excess or 0.0, charge.usd / bound_usd if bound_usd else 0.0)
+                self.pace.correct(prompt + reply - request.most_prompt - request.most_reply)
+            elif isinstance(outcome, Said):
+                charge.usd = bound_usd
+            if self.cache and isinstance(outcome, Said):
+                await asyncio.to_thread(self.cache.put, request.key, str(body), charge.usd)
+            elif self.cache and charge.usd:
+                await asyncio.to_thread(self.cache.pay, charge.usd)
+        return outcome
+
+    async def _sleep(self, seconds: float) -> None:
+        await (self.sleep or self.allowance.sleep)(seconds)
 
     async def served_models(self) -> tuple[str, ...]:
         """Names of the models that the endpoint lists, asked for once. Raises PolicyError if it cannot be reached."""

@@ -47,6 +47,8 @@ class Failure:
     retry_after_s: float | None = None
     refused_field: str | None = None
     """One of OPTIONAL_FIELDS that the endpoint does not know."""
+    tokens: tuple[int, int] = (0, 0)
+    """Of prompt and reply, where the endpoint counted them all the same: they are on the bill."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ tools are carried over as they are, and the grammar judges them.
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from pydantic import BaseModel, ValidationError
@@ -48,6 +48,10 @@ class _Choice(BaseModel):
 class _Tokens(BaseModel):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        return self.prompt_tokens or 0, self.completion_tokens or 0
 
 
 class _Completion(BaseModel):
@@ -86,11 +90,13 @@ def read(body: str) -> Said | Failure:
         completion = _Completion.model_validate_json(body)
     except ValidationError:
         return _unreadable(body)
+    usage = completion.usage or _Tokens()
     if not completion.choices:
         cause = f": {shown(json.dumps(completion.error, default=str))}" if completion.error else ""
-        return Failure(f"the reply has no choices{cause}", "Look into the server's log.", transient=True)
+        return Failure(f"the reply has no choices{cause}", "Look into the server's log.", transient=True, tokens=usage.counts)
     choice = completion.choices[0]
-    return _unsaid(choice) or _said(choice, completion.usage or _Tokens())
+    unsaid = _unsaid(choice)
+    return replace(unsaid, tokens=usage.counts) if unsaid else _said(choice, usage)
 
 
 def read_models(body: str) -> tuple[str, ...] | Failure:

@@ -16,6 +16,11 @@ from deepsport.durable import disk_errors
 from deepsport.errors import RunError
 
 _TABLE = "CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, body TEXT NOT NULL, usd REAL NOT NULL) WITHOUT ROWID"
+_LOSSES = "CREATE TABLE IF NOT EXISTS losses (usd REAL NOT NULL)"
+_KEEP = (
+    "INSERT INTO replies VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET body = excluded.body, usd = replies.usd + excluded.usd"
+)
+_SPENT = "SELECT (SELECT COALESCE(SUM(usd), 0) FROM replies) + (SELECT COALESCE(SUM(usd), 0) FROM losses)"
 
 
 class ReplyCache:
@@ -32,6 +37,7 @@ class ReplyCache:
             self._sql.execute("PRAGMA journal_mode=WAL")
             self._sql.execute("PRAGMA synchronous=NORMAL")
             self._sql.execute(_TABLE)
+            self._sql.execute(_LOSSES)
 
     def get(self, key: str) -> str | None:
         """The body of the reply to a request, if it came before."""
@@ -40,9 +46,15 @@ class ReplyCache:
         return str(row[0]) if row else None
 
     def put(self, key: str, body: str, usd: float) -> None:
-        """Keeps a reply and what it cost. Raises RunError if the disk does not take it."""
+        """Keeps a reply and what it cost; of two to one request the last, and the cost of both. Raises RunError if the disk does
+        not take it."""
         with self._lock, self._errors():
-            self._sql.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?)", (key, body, usd))
+            self._sql.execute(_KEEP, (key, body, usd))
+
+    def pay(self, usd: float) -> None:
+        """Keeps the cost of a request that brought no reply worth keeping."""
+        with self._lock, self._errors():
+            self._sql.execute("INSERT INTO losses VALUES (?)", (usd,))
 
     def keys(self) -> set[str]:
         """Of every reply that is kept."""
@@ -50,9 +62,9 @@ class ReplyCache:
             return {str(row[0]) for row in self._sql.execute("SELECT key FROM replies")}
 
     def spent_usd(self) -> float:
-        """What all replies together cost."""
+        """What all requests together cost."""
         with self._lock, self._errors():
-            return float(self._sql.execute("SELECT COALESCE(SUM(usd), 0) FROM replies").fetchone()[0])
+            return float(self._sql.execute(_SPENT).fetchone()[0])
 
     def close(self) -> None:
         """Closes the file."""

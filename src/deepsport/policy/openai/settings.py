@@ -20,11 +20,8 @@ class EndpointConfig(Config):
     """Usually ends in /v1."""
     api_key_env: str = Field(default="", json_schema_extra=FREE)
     """The environment variable that holds the key; empty: OPENAI_API_KEY, and where that is unset too, no key."""
-    native_tools: bool = False
-    """Offer the frame tool as a function instead of in the prompt alone."""
-    temperature: float = Field(default=0.8, ge=0)
-    """0 is greedy."""
-    max_reply_tokens: int = Field(default=1024, ge=1)
+    max_reply_tokens: int = Field(default=2048, ge=1)
+    """Thoughts included."""
     max_concurrent: int = Field(default=64, ge=1, json_schema_extra=FREE)
     """Requests in flight."""
     timeout_s: float = Field(default=120.0, gt=0, json_schema_extra=FREE)
@@ -47,15 +44,23 @@ class EndpointConfig(Config):
         return Price(self.prompt_usd, self.reply_usd)
 
 
-def open_endpoint(config: EndpointConfig, *, allowance: Allowance | None = None, cache: ReplyCache | None = None) -> OpenAIPolicy:
-    """The policy that a recipe describes. Raises BadConfig for an address or a key that cannot be used."""
+def open_endpoint(
+    config: EndpointConfig,
+    *,
+    native_tools: bool = False,
+    allowance: Allowance | None = None,
+    cache: ReplyCache | None = None,
+) -> OpenAIPolicy:
+    """The policy that a recipe describes; `native_tools` offers the frame tool as a function instead of in the prompt alone.
+
+    Raises BadConfig for an address or a key that cannot be used."""
     if config.api_key_env and not os.environ.get(config.api_key_env):
         raise BadConfig(f"api_key_env names {config.api_key_env}, which is not set. Export it, or leave api_key_env empty.")
     return OpenAIPolicy(
         config.model,
         config.base_url,
         os.environ[config.api_key_env] if config.api_key_env else None,
-        native_tools=config.native_tools,
+        native_tools=native_tools,
         max_concurrent=config.max_concurrent,
         timeout_s=config.timeout_s,
         max_retries=config.max_retries,
