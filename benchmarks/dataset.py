@@ -29,13 +29,14 @@ import pyarrow
 import pydantic
 
 from deepsport.data.dataset.gathering import QuestionFile
-from deepsport.data.dataset.leak import Leak, LeakError
+from deepsport.data.dataset.leak import Leak
 from deepsport.data.dataset.making import leaks_file, make_dataset
 from deepsport.data.dataset.publish import publish
 from deepsport.data.fingerprint import Clip
 from deepsport.data.importing import import_source
 from deepsport.data.source import find_source
 from deepsport.durable import read_records
+from deepsport.errors import LeakError
 from deepsport.records import Question
 
 RECORDS: Mapping[str, int] = {

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from deepsport.data.distill.selection import Playback, frames_sha256, moved, sel
 from deepsport.data.distill.workers import work_through
 from deepsport.durable import read_records
 from deepsport.errors import BadConfig, BadRecord, RunError, Stopped
-from deepsport.policy.base import Message, Sampling
+from deepsport.policy.base import Message, Pixels, Sampling
 from deepsport.policy.openai import EndpointConfig
 from deepsport.policy.openai.allowance import Allowance
 from deepsport.policy.scripted import Scripted
@@ -525,3 +526,27 @@ def test_an_estimate_counts_every_endpoint_at_its_price_and_pace(arena: Path) ->
     assert (judging.usd, judging.shortest_s, acting.shortest_s) == (0, 0, 120)
     assert expected.most[0].prompt_tokens > acting.prompt_tokens
     assert (expected.most[1].n_requests, expected.most[1].reply_tokens) == (80, 80 * 2048)
+
+
+def test_while_frames_are_decoded_other_conversations_go_on(arena: Path) -> None:
+    class Slow(FrameSource):
+        def frames(self, path: str, indices: Sequence[int]) -> list[Pixels]:
+            time.sleep(0.4)
+            return super().frames(path, indices)
+
+    async def longest_hold_s(episodes: asyncio.Future[list[Episode]]) -> float:
+        longest_s = 0.0
+        while not episodes.done():
+            before_s = time.monotonic()
+            await asyncio.sleep(0.005)
+            longest_s = max(longest_s, time.monotonic() - before_s)
+        return longest_s
+
+    async def scene() -> float:
+        asked = Question(id="q", video=str(next((arena / "clips").iterdir())), text="Which?")
+        replies = [write_call("look", 3, 9), write_answer("so", "A")]
+        with Slow() as source:
+            playing = [run_episode(asked, Scripted(replies), source, limits=Limits(), sampling=Sampling()) for _ in range(2)]
+            return await longest_hold_s(asyncio.gather(*playing))
+
+    assert asyncio.run(scene()) < 0.3
