@@ -93,7 +93,7 @@ def server(line: Changing) -> Any:
 
 
 def reasons(report: DistillReport) -> dict[str, int]:
-    return {dropped.reason: dropped.n for dropped in report.dropped}
+    return {dropped.reason: dropped.n_times for dropped in report.dropped}
 
 
 # Endpoints

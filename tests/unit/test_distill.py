@@ -462,7 +462,7 @@ def test_nothing_vanishes(offline: Path, arena: Path) -> None:
     n_questions = len((arena / "questions.jsonl").read_text().splitlines())
     report = run_distill(offline, DistillRecipe(questions=str(arena / "questions.jsonl"), samples=3, keep=2, haste=0.6))
     assert report.n_trajectories == 3 * n_questions
-    assert report.n_kept + sum(drop.n for drop in report.dropped) == report.n_trajectories
+    assert report.n_kept + sum(drop.n_times for drop in report.dropped) == report.n_trajectories
     assert report.n_kept == len(load_episodes(offline / "kept.jsonl"))
 
 

@@ -88,7 +88,7 @@ def _say(report: "DistillReport", folder: Path) -> None:
         f"for {report.n_questions_kept} of {report.n_questions} questions"
     )
     for dropped in report.dropped:
-        typer.echo(plain(f"  not kept: {dropped.n} x {dropped.reason}, such as {dropped.examples[0]}"))
+        typer.echo(plain(f"  not kept: {dropped.n_times} x {dropped.reason}, such as {dropped.examples[0]}"))
     if report.n_without_facts:
         typer.echo(f"  {report.n_without_facts} questions have no facts: {folder / 'facts.jsonl'} says why")
     tokens = f"{report.prompt_tokens:,} + {report.reply_tokens:,} tokens"

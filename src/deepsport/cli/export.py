@@ -11,7 +11,7 @@ from deepsport.cli.plain import plain, plain_errors
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from deepsport.data.importing import Dropped
+    from deepsport.data.source import Dropped
 
 
 class Layout(StrEnum):

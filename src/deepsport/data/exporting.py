@@ -22,8 +22,7 @@ from deepsport.data.formats.script import Format, Script
 from deepsport.data.formats.table import FORMATS, Form
 from deepsport.data.formats.verl import rl_file, rl_row, sft_file
 from deepsport.data.formats.video_names import VideoNames
-from deepsport.data.importing import Dropped
-from deepsport.data.source import Drops
+from deepsport.data.source import Dropped, Drops
 from deepsport.durable import disk_errors, read_records, replacing
 from deepsport.errors import BadRecord, BadVideo
 from deepsport.policy.base import Image, Message
@@ -115,15 +114,8 @@ class _Desk:
             n_exported=self.n_exported,
             n_images=self.n_images,
             n_frame_files=self.files.n_written if self.files else 0,
-            dropped=dropped_of(self.drops),
+            dropped=Dropped.all_of(self.drops),
         )
-
-
-def dropped_of(drops: Drops) -> tuple[Dropped, ...]:
-    """What was left out, the most frequent reason first."""
-    return tuple(
-        Dropped(reason=reason, n_times=n, examples=tuple(drops.examples[reason])) for reason, n in drops.counts.most_common()
-    )
 
 
 def _episode_rows(path: Path, desk: _Desk, form: Format, calls: Calls) -> Iterator[Row | None]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from deepsport.data.clips import NOTES_NAME, UNREADABLE, Clips, Looked, is_text, linked
 from deepsport.data.fingerprint import CLIPS_NAME, Clip
-from deepsport.data.source import Drops, Source
+from deepsport.data.source import Dropped, Drops, Source
 from deepsport.durable import disk_errors, replacing, write_atomic
 from deepsport.errors import BadAnnotation, BadVideo
 from deepsport.records import Question, Record
@@ -21,19 +21,6 @@ from deepsport.video.source import FrameSource
 
 QUESTIONS_NAME = "questions.jsonl"
 MISSING_NAME = "missing.jsonl"
-
-
-class Dropped(Record):
-    """A reason why records became no question."""
-
-    reason: str
-    n_times: int
-    examples: tuple[str, ...]
-
-    @classmethod
-    def all_of(cls, drops: Drops) -> "tuple[Dropped, ...]":
-        """The commonest first."""
-        return tuple(cls(reason=why, n_times=n, examples=tuple(drops.examples[why])) for why, n in drops.counts.most_common())
 
 
 class ImportReport(Record):

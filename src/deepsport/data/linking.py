@@ -18,8 +18,8 @@ from typing import BinaryIO
 from deepsport import lock
 from deepsport.data.clips import Clips, Looked, clip_at
 from deepsport.data.fingerprint import load_clips
-from deepsport.data.importing import MISSING_NAME, QUESTIONS_NAME, Dropped, clips_of, linking_to, record_file
-from deepsport.data.source import Drops
+from deepsport.data.importing import MISSING_NAME, QUESTIONS_NAME, clips_of, linking_to, record_file
+from deepsport.data.source import Dropped, Drops
 from deepsport.durable import disk_errors, read_records, replacing
 from deepsport.errors import BadVideo
 from deepsport.records import Question, Record

@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from deepsport.errors import BadConfig
-from deepsport.records import Dimension, Question
+from deepsport.records import Dimension, Question, Record
 
 GROUP = "deepsport.sources"
 
@@ -34,6 +34,20 @@ class Drops:
         self.counts[reason] += 1
         if self.counts[reason] <= MOST_EXAMPLES:
             self.examples.setdefault(reason, []).append(record)
+
+
+class Dropped(Record):
+    """A reason why something was left out."""
+
+    reason: str
+    n_times: int
+    examples: tuple[str, ...]
+    """The first few records."""
+
+    @classmethod
+    def all_of(cls, drops: Drops) -> "tuple[Dropped, ...]":
+        """The commonest first."""
+        return tuple(cls(reason=why, n_times=n, examples=tuple(drops.examples[why])) for why, n in drops.counts.most_common())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

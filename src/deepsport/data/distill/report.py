@@ -1,22 +1,12 @@
 """What a distillation made: what was kept of what, and what was not, by reason, with examples."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from deepsport.data.distill.judging import Judgement
 from deepsport.data.distill.recipe import Hints
+from deepsport.data.source import Dropped, Drops
 from deepsport.records import Episode, Question, Record
-
-MOST_EXAMPLES = 5
-
-
-class Dropped(Record):
-    """A reason why trajectories are not kept."""
-
-    reason: str
-    n: int
-    examples: tuple[str, ...]
-    """Ids of the first few, and what exactly was found."""
 
 
 class DistillReport(Record):
@@ -61,16 +51,11 @@ class Tally:
 
 def dropped_of(judgements: Iterable[Judgement]) -> tuple[Dropped, ...]:
     """Reasons, the most frequent first."""
-    counts: Counter[str] = Counter()
-    examples: defaultdict[str, list[str]] = defaultdict(list)
+    drops = Drops()
     for judgement in judgements:
-        if judgement.drop is None:
-            continue
-        counts[judgement.drop] += 1
-        if len(examples[judgement.drop]) < MOST_EXAMPLES:
-            examples[judgement.drop].append(": ".join(part for part in (judgement.episode_id, judgement.detail) if part))
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return tuple(Dropped(reason=reason, n=n, examples=tuple(examples[reason])) for reason, n in ranked)
+        if judgement.drop:
+            drops.add(judgement.drop, ": ".join(part for part in (judgement.episode_id, judgement.detail) if part))
+    return Dropped.all_of(drops)
 
 
 def counted(kept: Sequence[Judgement], questions: Sequence[Question]) -> tuple[dict[str, int], dict[str, int]]:

@@ -14,7 +14,6 @@ from pydantic import JsonValue, ValidationError
 from deepsport.data.annotation import json_items
 from deepsport.data.clips import Clips
 from deepsport.data.document import is_object, open_text
-from deepsport.data.exporting import dropped_of
 from deepsport.data.fingerprint import content_hash
 from deepsport.data.formats.frame_reference import read_reference
 from deepsport.data.formats.line import Line, Row, all_urls
@@ -22,9 +21,8 @@ from deepsport.data.formats.origin import Origin, read_origin
 from deepsport.data.formats.returning import gathered, returned
 from deepsport.data.formats.table import lines_in
 from deepsport.data.formats.verl import parquet_rows
-from deepsport.data.importing import Dropped
 from deepsport.data.rows import json_lines
-from deepsport.data.source import Drops
+from deepsport.data.source import Dropped, Drops
 from deepsport.durable import disk_errors, replacing
 from deepsport.errors import BadAnnotation, BadRecord
 from deepsport.records import Episode, Record
@@ -71,7 +69,9 @@ def restore_episodes(
             file.write(episode.model_dump_json().encode() + b"\n")
         if not n_read:
             raise BadRecord(f"{path} holds no row: {', '.join(drops.counts) or 'it is empty'}. Name a file that was exported.")
-    return RestoreReport(n_read=n_read, n_restored=len(seen), n_ours=n_ours, by_layout=dict(layouts), dropped=dropped_of(drops))
+    return RestoreReport(
+        n_read=n_read, n_restored=len(seen), n_ours=n_ours, by_layout=dict(layouts), dropped=Dropped.all_of(drops)
+    )
 
 
 def _rows(path: Path, drops: Drops) -> Iterator[tuple[str, Row]]:
