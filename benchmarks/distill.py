@@ -2,7 +2,8 @@
 
 The teacher is a server on this machine that answers every request after one second; the ideal is what so many requests in
 flight can reach with nothing else to do. Frames are decoded and encoded meanwhile: small ones of the arena, and 640x360 ones.
-Exit code 1 below 90 % of the ideal, or if the loop was held for longer than LONGEST_HOLD_MS. There is no rival: the floor is the latency itself.
+Exit code 1 below 90 % of the ideal, or if the loop was held for longer than LONGEST_HOLD_MS. There is no rival: the floor is
+the latency itself.
 
     python benchmarks/distill.py [requests in flight] [rounds of them]
 """
