@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import time
 import unicodedata
 from dataclasses import replace
 
@@ -25,7 +26,7 @@ from deepsport.reward.judge import (
     unscored,
 )
 from deepsport.reward.judged_text import MAX_JUDGED_CHARS, MAX_SECTIONS, delimited, neutralise
-from deepsport.reward.offline_judge import OfflineJudge
+from deepsport.reward.offline_judge import OfflineJudge, fault_of, why_wrong
 from deepsport.reward.probe import MASTER_KEYS
 from deepsport.reward.rubric import RUBRICS, messages, prompt_version
 from deepsport.reward.verdict import Graded, Unreadable, read_verdict
@@ -585,3 +586,78 @@ def test_questions_and_turns_of_a_case_are_left_as_they_were() -> None:
     case = case_of_thoughts(episode("<b>").model_copy(update={"turns": (turn,)}))
     assert text(case, "turn 1 thought") == "<b>"
     assert isinstance(case.question, Question)
+
+
+# What a review found
+
+
+@pytest.mark.parametrize("n", [20, 8_000, 90_000])
+def test_a_fence_full_of_empty_lines_takes_no_time(n: int) -> None:
+    started = time.process_time()
+    assert isinstance(read_verdict("```json\n" + "\n" * n + "x"), Unreadable)
+    assert isinstance(read_verdict("```json\n" + "\n" * n + "```"), Unreadable)
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("fence", ["```json\n{}\n```", "```\n{}\n```", "```json \n{}\n  ```", "```json\n\n{}\n\n```"])
+def test_one_fence_around_a_verdict_is_taken_off(fence: str) -> None:
+    read = read_verdict(fence.replace("{}", '{"reason": "so", "points": 7}'))
+    assert read == Graded(7, "so")
+
+
+@pytest.mark.parametrize("sign", ["🟨", "↑", "+", "-"])
+def test_an_answer_of_signs_that_is_the_reference_is_not_empty(sign: str) -> None:
+    asked = Question(id="q", video="a.mp4", text="Which card does the referee show?", gold=FreeText(answer=sign))
+    assert says_nothing(f" {sign} ", asked) is None
+    choice = asked.model_copy(update={"gold": Choice(options=(sign, "→"), answer=sign)})
+    assert says_nothing("→", choice) is None
+    assert says_nothing("…", choice) is not None
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer"),
+    [
+        ("No, he was not offside", "He was not offside"),
+        ("He was not offside", "No, he was not offside"),
+        ("no penalty and no card", "neither penalty nor card"),
+        ("No penalty, no card", "no penalty or card"),
+        ("2", "two"),
+        ("two turns", "2 turns"),
+    ],
+)
+def test_saying_no_twice_is_not_saying_the_opposite(reference: str, answer: str) -> None:
+    assert why_wrong(reference, answer) is None
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        "In frame 14, 2 players jump.",
+        "frame 14 and 3 seconds later",
+        "Frame 14 - 10 metres out",
+        "Every 5 frames 2 players pass",
+        "The clip has frames 0 to 119 in all",
+        "I have not seen frame 20 yet",
+        "Frames 0, 14: nothing yet",
+    ],
+)
+def test_what_a_thought_does_not_claim_for_certain_is_no_fault(thought: str) -> None:
+    assert fault_of(Turn(text="", thought=thought, answer="x"), {0, 14}) is None
+
+
+@pytest.mark.parametrize(
+    "thought", ["frame 20 shows it", "In frames 14, 20 and 22: a header.", "frame 20: a goal", "I saw frame 20."]
+)
+def test_a_frame_that_was_not_shown_and_is_spoken_of_as_seen_is_a_fault(thought: str) -> None:
+    assert fault_of(Turn(text="", thought=thought, answer="x"), {0, 14}) is not None
+
+
+def test_no_sign_that_unicode_calls_a_bracket_passes() -> None:
+    signs = [chr(code) for code in range(0x110000) if _bracket(unicodedata.name(chr(code), ""))]
+    assert len(signs) > 150
+    passed = [sign for sign in signs if sign not in "‹›" and sign in neutralise(f"a{sign}b")]
+    assert passed == []
+
+
+def _bracket(name: str) -> bool:
+    return ("BRACKET" in name or "LESS-THAN" in name or "GREATER-THAN" in name) and "PARENTHES" not in name and "TAG" not in name

@@ -39,6 +39,8 @@ def probe(
         from deepsport.reward.probe import master_key_rate
 
         asked = [question for question in load_questions(questions) if question.gold is not None][:limit]
+        if not asked:
+            fail(f"{questions} holds no question whose answer is known, and so nothing to judge by")
         found = asyncio.run(master_key_rate(ModelJudge(OpenAIPolicy(model, endpoint)), asked))
     if found.rate is None:
         fail(f"none of {found.n_unscored} answers was scored: is {model} served at {endpoint}?")

@@ -45,6 +45,8 @@ _JOINING = ("and", "or", "either", "both", "options", "option", "answer", "of", 
 
 def says_nothing(answer: str, question: Question) -> str | None:
     """Why an answer to a question says nothing; None if it says something, right or wrong."""
+    if answer.strip() and answer.strip().casefold() in _exact(question):
+        return None
     said = plain(neutralise(answer, MAX_ANSWER_CHARS))
     if not said:
         return "the answer is blank or nothing but signs"
@@ -79,6 +81,15 @@ def _closed_up(phrases: Iterable[str]) -> Iterator[str]:
 
 
 _OPENERS = frozenset(_closed_up(OPENERS))
+
+
+def _exact(question: Question) -> set[str]:
+    """Answers that are the reference or an option to the letter: they may be nothing but signs."""
+    gold = question.gold
+    if gold is None:
+        return set()
+    texts = gold.options if isinstance(gold, Choice) else (str(gold.answer),)
+    return {text.strip().casefold() for text in texts}
 
 
 def _meant(question: Question) -> set[str]:

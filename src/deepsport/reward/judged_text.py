@@ -9,7 +9,8 @@ can be cached, and a text that holds its own hash cannot be written.
 import hashlib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cache
 
 from deepsport.reward.judge import Section
 
@@ -21,15 +22,35 @@ MAX_SECTIONS = 80
 
 # fmt: off
 _ALIKE = {
-    "‹": "<‹〈⟨〈❬❮❰˂ᐸ≪⟪«《≮⧼ᚲ⦑𝈶⋖≺⪻",
-    "›": ">›〉⟩〉❭❯❱˃ᐳ≫⟫»》≯⧽⦒𝈷⋗≻⪼",
+    "‹": "<〈⟨〈❬❮❰˂ᐸ≪⟪«《ᚲ⦑𝈶",
+    "›": ">〉⟩〉❭❯❱˃ᐳ≫⟫»》⦒𝈷",
     "(": "[{⟦【〔〖〘⁅⌈⌊❲❴⦃⦋⟬「『",
     ")": "]}⟧】〕〗〙⁆⌉⌋❳❵⦄⦌⟭」』",
     "'": "`ˋ‵",
     "|": "¦│∣ǀ❘⏐",
 }
 # fmt: on
-_PLAIN = {ord(character): stand_in for stand_in, characters in _ALIKE.items() for character in characters}
+_ANGLED = ("LESS-THAN", "LESS THAN", "GREATER-THAN", "GREATER THAN", "ANGLE")
+
+
+def _stand_ins() -> Iterator[tuple[int, str]]:
+    """Every sign that Unicode calls a bracket, or less or greater than, and what stands in for it."""
+    for code in range(0x20000):  # beyond are ideographs, and what is hidden anyway
+        name = unicodedata.name(chr(code), "")
+        is_angled = any(part in name for part in _ANGLED)
+        if "PARENTHES" in name or not (("BRACKET" in name and "ANGLE" not in name) or is_angled):
+            continue
+        if unicodedata.category(chr(code))[0] in "PSNM":
+            closes = "RIGHT" in name or "GREATER" in name
+            yield code, (")" if closes else "(") if not is_angled else ("›" if closes else "‹")
+
+
+@cache
+def _plain() -> dict[int, str]:
+    listed = {ord(character): stand_in for stand_in, characters in _ALIKE.items() for character in characters}
+    return {**dict(_stand_ins()), **listed, ord("‹"): "‹", ord("›"): "›"}
+
+
 _HIDDEN = frozenset({"Cf", "Cs", "Co", "Cn"})
 """Zero-width and bidirectional marks, tag characters, halves of pairs, private and unassigned characters."""
 _BLANKS = "\u2800\u3164\u1160\u115f\uffa0"
@@ -42,7 +63,7 @@ _RULE = re.compile(r"([=#~*_\-])\1{2,}")
 def neutralise(text: str, limit: int = MAX_JUDGED_CHARS) -> str:
     """The text on one line, without what prompts and replies are made of; cut behind `limit` characters, and marked so."""
     kept = _VARIATION.sub("", _seen(unicodedata.normalize("NFKC", _seen(text[: 4 * limit]))))
-    line = _RULE.sub(r"\1", " ".join(kept.translate(_PLAIN).split()))
+    line = _RULE.sub(r"\1", " ".join(kept.translate(_plain()).split()))
     if len(line) <= limit and len(text) <= 4 * limit:
         return line
     return f"{line[:limit].rstrip()} (cut: {len(text)} characters)"

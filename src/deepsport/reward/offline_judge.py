@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from deepsport.records import FreeText, Turn
 from deepsport.reward.accuracy import accuracy
 from deepsport.reward.judge import FULL_POINTS, Case, Matter, Unscored, Verdict, scored, unscored
+from deepsport.reward.numerals import read_number
 from deepsport.reward.unread import verdict_unread
 from deepsport.reward.wording import plain
 
@@ -23,13 +24,16 @@ _LIGHT = frozenset({"a", "an", "the", "nor", "is", "was", "are", "were", "be", "
                     "its"})
 # fmt: on
 _CONTRACTED = re.compile(r"\b(is|was|are|were|do|does|did|has|have|had|wo|would|could|should)nt\b")
-_NAMED_FRAMES = re.compile(r"\bframes?\s+(\d{1,18}(?:\s*(?:,|;|-|–|to|and|or|through|&)+\s*\d{1,18})*)", re.IGNORECASE)
+_NAMED_FRAMES = re.compile(
+    r"\bframe(?P<plural>s?)\s+(?P<listed>\d{1,18}(?:\s*(?:,\s*and|,|;|-|–|to|and|or|through|&)\s*\d{1,18})*)", re.IGNORECASE
+)
+_DENIED = re.compile(r"\b(?:not|no|never|without|unseen|n't)\b[^.;:]{0,40}$", re.IGNORECASE)
 
 
 class OfflineJudge:
     """The judge by rule."""
 
-    name: str = "offline/1"
+    name: str = "offline/2"
 
     async def judge(self, case: Case) -> Verdict:
         """Judges one case; see `Judge`."""
@@ -61,9 +65,9 @@ class OfflineJudge:
 
 def why_wrong(reference: str, answer: str) -> str | None:
     """Why a free answer cannot be right: it negates the reference or shares no word with it; None if neither is plain."""
-    (meant, is_negated), (said, negates) = _content(reference), _content(answer)
+    (meant, n_negations), (said, n_said) = _content(reference), _content(answer)
     if said == meant:
-        return "the answer negates the reference" if is_negated != negates else None
+        return "the answer negates the reference" if {n_negations, n_said} == {0, 1} else None
     if meant and not meant & said and _latin(reference) == _latin(answer):
         return "the answer has no word of the reference"
     return None
@@ -79,20 +83,29 @@ def fault_of(turn: Turn, shown: set[int]) -> str | None:
 
 
 def named_frames(thought: str) -> Iterator[int]:
-    """Indices that a thought names: "frame 7", "frames 3, 9 and 12", "frames 40 to 55"."""
-    for named in _NAMED_FRAMES.findall(thought):
-        yield from map(int, re.findall(r"\d+", named))
+    """Indices of frames that a thought speaks of as seen: "frame 7", "frames 3, 9 and 12:". A span ("frames 40 to 55"), a denial
+    ("not seen frame 20") and a number that belongs to the next word ("in frame 14, 2 players") claim nothing for certain."""
+    for found in _NAMED_FRAMES.finditer(thought):
+        numbers = re.findall(r"\d+", found["listed"])
+        if _DENIED.search(thought[: found.start()]) or re.search(r"-|–|\bto\b|\bthrough\b", found["listed"]):
+            continue
+        after = thought[found.end() :].lstrip()
+        closed = not after or after[0] in ".:;!?)" or after.startswith(("show", "is ", "are "))
+        if closed or not (found["plural"] and len(numbers) == 1):  # "every 5 frames 2 players pass" names none
+            yield from map(int, numbers if closed else numbers[:1])
 
 
-def _content(text: str) -> tuple[frozenset[str], bool]:
-    """The words that carry meaning, by their stems, and whether they are negated; two negations are none."""
+def _content(text: str) -> tuple[frozenset[str], int]:
+    """The words that carry meaning, by their stems, numbers as digits; and how often something is negated."""
     found = _CONTRACTED.sub(r"\1 not", plain(text)).split()
     meaning = frozenset(_stem(word) for word in found if word not in _NEGATING and word not in _LIGHT)
-    return meaning, sum(word in _NEGATING for word in found) % 2 == 1
+    return meaning, sum(word in _NEGATING for word in found)
 
 
 def _stem(word: str) -> str:
-    """ "scored", "scores" and "scoring" as one."""
+    """ "scored", "scores" and "scoring" as one, and "two" as "2"."""
+    if (number := read_number(word)) is not None:
+        return f"{number:g}"
     return re.sub(r"(?<=\w{3})(?:ing|ed|es|(?<!s)s|e)$", "", word)
 
 

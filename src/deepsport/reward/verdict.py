@@ -5,7 +5,6 @@ a number that had to be mended is a guess. Thoughts in front and one fence aroun
 """
 
 import json
-import re
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,7 +13,6 @@ from deepsport.reward.judged_text import neutralise
 
 MAX_REPLY_CHARS = 100_000
 MAX_REASON_CHARS = 500
-_FENCED = re.compile(r"```(?:json)?\s*\n(.*)\n\s*```", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +39,14 @@ def read_verdict(text: str) -> Graded | Unreadable:
         _, closed, text = text.partition("</think>")
         if not closed:
             return Unreadable("<think> is not closed")
-    text = text.strip()
-    fenced = _FENCED.fullmatch(text)
-    return _read_object(fenced[1] if fenced else text)
+    return _read_object(_unfenced(text.strip()))
+
+
+def _unfenced(text: str) -> str:
+    """What stands between one fence and its end, each on a line of its own; the text itself where there is none."""
+    first, _, rest = text.partition("\n")
+    inside, _, last = rest.rpartition("\n")
+    return inside if first.strip() in ("```", "```json") and last.strip() == "```" else text
 
 
 def _read_object(text: str) -> Graded | Unreadable:
