@@ -1,11 +1,14 @@
 """One process at a time holds a folder: flock on its `.lock`, which the kernel drops with the process, kill -9 included.
 
-The file names the holder, for the message to the second comer. A forked child lets go of what it inherited: otherwise a worker
+The file names the holder, for the message to the second comer. A folder that is made whole and then takes its place is held by a
+file beside that place, which goes when the folder is made. A forked child lets go of what it inherited: otherwise a worker
 that outlives its killed parent would keep the folder locked.
 """
 
 import fcntl
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from deepsport.durable import disk_errors
@@ -33,14 +36,7 @@ def take(folder: Path) -> int:
     Raises RunError if another holder is alive or the folder cannot be written."""
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            _sign(folder, lock)
-        except BaseException:
-            os.close(lock)
-            raise
-    _HELD.add(lock)
-    return lock
+        return _locked(folder / LOCK_NAME, folder)
 
 
 def release(lock: int) -> None:
@@ -48,6 +44,45 @@ def release(lock: int) -> None:
     if lock in _HELD:
         _HELD.discard(lock)
         os.close(lock)
+
+
+@contextmanager
+def holding(place: Path) -> Generator[None]:
+    """Holds the place that a folder is to take. Raises RunError if another holder is alive or the file cannot be written."""
+    file = place.with_name(f".{place.name}{LOCK_NAME}")
+    with disk_errors(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock = _locked(file, place)
+        while not _stands(file, lock):
+            release(lock)
+            lock = _locked(file, place)
+    try:
+        yield
+    finally:
+        if lock in _HELD:
+            with disk_errors(place):
+                file.unlink(missing_ok=True)
+            release(lock)
+
+
+def _locked(file: Path, folder: Path) -> int:
+    """The file that stands for a folder, open and locked."""
+    lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        _sign(folder, lock)
+    except BaseException:
+        os.close(lock)
+        raise
+    _HELD.add(lock)
+    return lock
+
+
+def _stands(file: Path, lock: int) -> bool:
+    """Whether a locked file is still there by its name: its last holder may have removed it after it was opened here."""
+    try:
+        return os.path.samestat(file.stat(), os.fstat(lock))
+    except FileNotFoundError:
+        return False
 
 
 def _sign(folder: Path, lock: int) -> None:

@@ -133,7 +133,7 @@ class Question(Record):
     easy: bool = False
     """True if the sparse frames alone are enough (measures over-calling)."""
     provenance: Provenance | None = None
-    """None for what the arena renders or a person asks."""
+    """None for what a person asks: such a question has no licence, and stays here."""
 
 
 class Frame(Record):

@@ -5,13 +5,16 @@ and counted, in the manifest and on the card; a line that is no record, an id th
 manifest says end the command. A sport that nobody has heard of, or none, is kept and counted under its name or as unknown.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from deepsport.data.dataset.columns import SCHEMA
-from deepsport.data.dataset.folder import load_split, read_questions
+from deepsport.data.dataset.folder import load_split, read_questions, taking_the_place_of
 from deepsport.data.dataset.gathering import LONGEST_TEXT, QuestionFile
 from deepsport.data.dataset.making import leaks_file, make_dataset
 from deepsport.data.dataset.manifest import Manifest, load_manifest
@@ -466,6 +469,127 @@ def test_an_old_dataset_that_a_kill_left_aside_comes_back(tmp_path: Path) -> Non
     with pytest.raises(LeakError):
         given_sides(tmp_path, of_clip("x", "a" * 64), of_clip("y", "a" * 64))
     assert ids(tmp_path) == ["old"]
+
+
+# Two at once, and places that cannot be taken
+
+WAITING = """
+import sys
+from pathlib import Path
+from deepsport.data.dataset.folder import taking_the_place_of
+with taking_the_place_of(Path(sys.argv[1])) as folder:
+    (folder / "whole").write_text("mine")
+    print("making", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@contextmanager
+def another_making(out: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A process that is making the dataset until it reads a line."""
+    command = [sys.executable, "-c", WAITING, str(out)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "making\n"
+        yield process
+        process.communicate("\n")
+
+
+@pytest.mark.parametrize("way", ["dataset", "link"])
+def test_the_second_to_make_a_dataset_is_refused_by_the_first_and_spoils_nothing(way: str, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "dataset")
+    path = written(tmp_path / "set", lines(asked("x")))
+    with another_making(tmp_path / "dataset") as first:
+        with pytest.raises(RunError, match=f"in use by process {first.pid}"):
+            make_dataset([QuestionFile(path)], tmp_path / way)
+        with pytest.raises(RunError, match=f"in use by process {first.pid}"):
+            publish(path, tmp_path / way, "jsonl")
+    assert first.returncode == 0
+    assert (tmp_path / "dataset" / "whole").read_text() == "mine"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_another_dataset_beside_is_made_meanwhile(tmp_path: Path) -> None:
+    with another_making(tmp_path / "other"):
+        made(tmp_path, asked("x"))
+    assert ids(tmp_path) == ["x"]
+
+
+def test_what_a_killed_process_held_is_free(tmp_path: Path) -> None:
+    with another_making(tmp_path / "dataset") as first:
+        first.kill()
+        first.wait()
+        made(tmp_path, asked("x"))
+    assert ids(tmp_path) == ["x"]
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_lock_that_its_last_holder_removed_meanwhile_holds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flock = fcntl.flock
+
+    def too_late(file: int, how: int) -> None:
+        (tmp_path / ".dataset.lock").unlink()
+        monkeypatch.setattr(fcntl, "flock", flock)
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", too_late)
+    with taking_the_place_of(tmp_path / "dataset"), pytest.raises(RunError, match="in use by process"):
+        made(tmp_path, asked("x"))
+
+
+def test_of_many_at_once_every_one_is_whole_or_refused(tmp_path: Path) -> None:
+    def make(number: int) -> bool:
+        """Whether it was made."""
+        try:
+            with taking_the_place_of(tmp_path / "dataset") as folder:
+                (folder / "manifest.json").write_text(EMPTY)
+                (folder / "README.md").write_text(f"{number}")
+                assert (folder / "README.md").read_text() == f"{number}"
+        except RunError as refusal:
+            assert "in use by process" in str(refusal)  # noqa: PT017
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert any(list(pool.map(make, range(200))))
+    assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
+
+
+EMPTY = Manifest(deepsport="1", parts={}, licences={}, left_out={}, splitting=None, leaks=None).model_dump_json()
+
+
+@pytest.mark.parametrize("place", [".", "..", "../here", "/"])
+def test_a_folder_that_one_stands_in_is_not_replaced(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "set", lines(asked("x")))
+    (tmp_path / "a" / "here").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a" / "here")
+    with pytest.raises(RunError, match="another folder"):
+        make_dataset([QuestionFile(path)], Path(place))
+    with pytest.raises(RunError, match="another folder"):
+        publish(path, Path(place), "parquet")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "here", "questions.jsonl", "set"]
+
+
+@pytest.mark.parametrize(
+    ("place", "where"), [(".", "a/here.leaks.jsonl"), ("..", "a.leaks.jsonl"), ("link", "dataset.leaks.jsonl")]
+)
+def test_leaks_are_listed_beside_the_folder_itself(
+    place: str, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a" / "here").mkdir(parents=True)
+    (tmp_path / "a" / "here" / "link").symlink_to(tmp_path / "dataset")
+    monkeypatch.chdir(tmp_path / "a" / "here")
+    assert leaks_file(Path(place)) == tmp_path.resolve() / where
+
+
+def test_a_split_that_is_read_is_not_replaced(tmp_path: Path) -> None:
+    path = written(tmp_path / "set", lines(*(asked(f"{n}") for n in range(10))))
+    publish(path, tmp_path / "dataset", "jsonl")
+    (tmp_path / "link").symlink_to(tmp_path / "dataset" / "train.jsonl")
+    for read in (tmp_path / "dataset" / "train.jsonl", tmp_path / "link"):
+        with pytest.raises(RunError, match=r"is read and lies within .*Choose another folder"):
+            make_dataset([QuestionFile(path), QuestionFile(read, "val")], tmp_path / "dataset")
+    assert len(ids(tmp_path)) == 10
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -22,6 +22,7 @@ from deepsport.agent.rollout import Limits, run_episode
 from deepsport.data.exporting import export_episodes
 from deepsport.data.formats.frame_reference import read_reference
 from deepsport.data.formats.restoring import RestoreReport, restore_episodes
+from deepsport.data.formats.rules import rules_beside
 from deepsport.data.formats.table import Form
 from deepsport.durable import read_records
 from deepsport.errors import BadConfig, BadRecord
@@ -317,6 +318,7 @@ FORGED: list[tuple[Callable[[Row], Any], str]] = [
     (lambda row: with_origin(row, n_frames=10**30), "does not play back as its metadata says"),
     (lambda row: with_origin(row, n_frames=0), "metadata of ours that asks for an impossible number of frames"),
     (lambda row: with_origin(row, n_frames="many"), "metadata of ours that cannot be read"),
+    (lambda row: with_origin(row, video_sha256="../m.mp4"), "metadata of ours that cannot be read"),
     (lambda row: with_origin(row, code="import os"), "metadata of ours that cannot be read"),
     (lambda row: with_origin(row, frames=["frame:m.mp4#index=0&t=0.0"]), "more or fewer images than its metadata names"),
     (lambda row: with_origin(row, schema_version=99), "metadata of record schema 99; this deepsport reads 1"),
@@ -387,7 +389,77 @@ def test_whatever_stands_anywhere_in_a_row_it_comes_back_or_is_counted(
     assert episodes or report.dropped
 
 
+# Videos
+
+
+@pytest.mark.parametrize("n_rows", [1, 2])
+def test_a_video_that_cannot_be_read_costs_only_the_rows_that_name_its_content(
+    n_rows: int, good: Row, written: dict[Form, bytes], tmp_path: Path
+) -> None:
+    footage = tmp_path / "footage"
+    footage.mkdir()
+    (footage / "m.mp4").symlink_to("gone.mp4")
+    broken = [renamed(good, f"broken/{n}") for n in range(n_rows)]
+    for row in broken:
+        with_origin(row, video_sha256="0" * 64)
+    (tmp_path / "in").write_bytes(lines(*broken, good))
+    report = restore_episodes(tmp_path / "in", tmp_path / "back.jsonl", videos=footage)
+    assert [(left.reason, left.n_times) for left in report.dropped] == [("a video that cannot be read", n_rows)]
+    assert [episode.id for episode in read_records(tmp_path / "back.jsonl", Episode)] == ["q/0"]
+
+
 # Whole files
+
+
+def name_itself(path: Path) -> Path:
+    return path
+
+
+def name_by_a_detour(path: Path) -> Path:
+    (path.parent / "inner").mkdir()
+    return path.parent / "inner" / ".." / path.name
+
+
+def name_by_a_link(path: Path) -> Path:
+    link = path.with_name("link")
+    link.symlink_to(path)
+    return link
+
+
+@pytest.mark.parametrize("other_name", [name_itself, name_by_a_detour, name_by_a_link])
+def test_an_output_that_is_the_input_is_refused_and_the_input_stays(
+    other_name: Callable[[Path], Path], written: dict[Form, bytes], tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows"
+    rows.write_bytes(written[Form.OPENAI])
+    out = other_name(rows)
+    with pytest.raises(BadConfig, match="is the file that is read"):
+        restore_episodes(rows, out)
+    with pytest.raises(BadConfig, match="is the file that is read"):
+        export_episodes(rows, out, Form.OPENAI, limits=LIMITS)
+    assert rows.read_bytes() == written[Form.OPENAI]
+
+
+@pytest.mark.parametrize(
+    ("config", "fault"),
+    [
+        ("[limits]\nfirst_frames = 0\n", "limits.first_frames = 0"),
+        ("[limits]\nfirst_frames = '8'\n", "limits.first_frames = '8'"),
+        ("[limits]\nstyle = 'rude'\n", "limits.style = 'rude'"),
+        ("[limits]\nhook = 'import os'\n", "limits.hook"),
+        ("limits = 7\n", "limits = 7"),
+        ("[limits\n", "is not a TOML file"),
+        ("\xff".encode("latin-1"), "is not a TOML file"),
+        ("a = " + "[" * 5000, "is not a TOML file"),
+        ("[limits]\nfirst_frames = " + "9" * 5000, "is not a TOML file"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_a_configuration_that_holds_no_rules_is_named_with_what_to_do(config: str | bytes, fault: str, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_bytes(config if isinstance(config, bytes) else config.encode())
+    with pytest.raises(BadConfig, match=re.escape(fault)) as refused:
+        rules_beside(tmp_path / "kept.jsonl")
+    assert "give --style" in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
 from itertools import chain, product
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from deepsport.arena.questions import DIMENSIONS, N_OPTIONS, Topic, ask, topic_o
 from deepsport.arena.script import Dials, write_script
 from deepsport.arena.sports import SPORTS, TRAINED
 from deepsport.arena.truth import FPS, ClipTruth, Difficulty
-from deepsport.records import Choice, Dimension, FreeText, Number, Question
+from deepsport.records import Choice, Dimension, FreeText, Number, Provenance, Question
 from deepsport.reward.accuracy import accuracy
 
 N_CLIPS = 400
@@ -247,6 +248,15 @@ def test_only_the_question_for_the_sport_leaves_the_sport_unsaid(sport: str) -> 
 def test_question_ids_are_unique_over_sports_and_seeds() -> None:
     ids = [question.id for sport in SPORTS for seed in (1, 2) for _, question in asked(sport, seed, n_clips=20)]
     assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("sport", SPORTS)
+def test_a_question_says_its_clip_and_our_licence(sport: str) -> None:
+    for truth, question in asked(sport, n_clips=4):
+        clip = Path(truth.video).stem
+        assert question.provenance == Provenance(
+            source="arena", file="truth.jsonl", record=clip, match=clip, licence="Apache-2.0"
+        )
 
 
 @pytest.mark.parametrize("sport", SPORTS)

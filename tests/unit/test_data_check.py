@@ -8,9 +8,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from deepsport.agent.prompt import with_options
+from deepsport.bench.tasks import load_questions
 from deepsport.cli.main import app
 from deepsport.data.check import SEVERITY, CheckReport, Fault, Severity, check
 from deepsport.data.dataset.folder import DatasetWriter
+from deepsport.data.dataset.shards import Form
 from deepsport.data.fingerprint import CLIPS_NAME, content_hash, fingerprint
 from deepsport.data.question_lines import LineFault
 from deepsport.data.stats import DatasetStats, stats
@@ -198,6 +200,7 @@ def test_clips_count_once_by_content_and_matches_once_within_their_source(home: 
     assert (counted.n_clips, counted.n_matches, counted.n_clips_timed) == (3, 3, 0)
     assert {name: source.n_questions for name, source in counted.by_source.items()} == {"tennis": 2, "soccernet": 2, "none": 1}
     assert counted.by_source["tennis"].licences == ("CC-BY-4.0",)
+    assert counted.by_source["none"].licences == ("",)
 
 
 def test_hours_are_those_of_the_clips_that_questions_are_about(home: Path) -> None:
@@ -272,6 +275,26 @@ def test_a_check_says_how_many_questions_are_set_apart(home: Path) -> None:
     assert "1 questions, and 3 set apart without a clip" in deepsport("data", "check", home).stdout
 
 
+def test_each_file_of_questions_has_its_own_that_are_set_apart(home: Path) -> None:
+    (written(home, question()) / "questions.jsonl").rename(home / "mine.jsonl")
+    (home / "missing.jsonl").write_text((question("r").model_dump_json() + "\n") * 3)
+    assert check(home / "mine.jsonl").n_missing == 0
+    (home / "mine.missing.jsonl").write_text(question("r").model_dump_json() + "\n")
+    assert check(home / "mine.jsonl").n_missing == 1
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+def test_a_split_of_a_dataset_is_loaded_in_either_form_and_an_empty_one_is_said_to_be_none(form: Form, tmp_path: Path) -> None:
+    (tmp_path / "ds").mkdir()
+    writer = DatasetWriter(tmp_path / "ds", form)
+    writer.add(question("q1"), "train")
+    writer.finish(writer.parts(), {}, None, None)
+    for path in (tmp_path / "ds", tmp_path / "ds" / "train", tmp_path / "ds" / "manifest.json"):
+        assert [asked.id for asked in load_questions(path)] == ["q1"]
+    with pytest.raises(BadRecord, match=r"ds has no split 'test'\. It has train"):
+        load_questions(tmp_path / "ds" / "test")
+
+
 def test_what_a_file_says_cannot_steer_the_terminal(home: Path) -> None:
     written(home, question("\x1b[2Jevil", text="", sport="\x1b]0;evil\x07"))
     for command in ("check", "stats"):
@@ -299,7 +322,7 @@ def test_the_figures_are_printed_as_a_table_or_as_json(home: Path) -> None:
 
 def test_a_link_says_what_it_found_and_what_it_did_not(home: Path) -> None:
     changed = ORIGIN.model_copy(update={"video_sha256": "0" * 64})
-    written(home, question("1", video="gone/a.mkv", provenance=changed), question("2", video="gone/a.mkv"), question("3"))
+    written(home, question("1", video="gone/a.mkv", provenance=changed), question("2"), question("3", provenance=None))
     done = deepsport("data", "link", home, "--videos", home)
     assert done.exit_code == 0
     assert "1 questions have their clip again, 1 had it, 1 have none" in done.stdout

@@ -333,6 +333,86 @@ def test_a_clip_that_is_gone_sets_its_questions_apart_until_it_is_back(two: Path
     assert sorted((made / "questions.jsonl").read_text().splitlines()) == sorted(before.splitlines())
 
 
+def test_a_clip_that_was_replaced_where_it_stands_is_gone(two: Path, tmp_path: Path) -> None:
+    made = imported(tmp_path, "a", "b")
+    write(two / "a.mkv", Recipe(n_frames=33))
+    report = link(made, two)
+    assert counted(report) == (3, 0, 3)
+    assert [(unfit.reason, unfit.n_times, unfit.examples[0]) for unfit in report.unfit] == [(OTHER_CONTENT, 3, "a.mkv")]
+    assert {question.video for question in questions(made / "missing.jsonl")} == {str(two / "a.mkv")}
+
+
+def test_a_clip_that_was_replaced_by_one_that_cannot_be_read_is_gone(two: Path, tmp_path: Path) -> None:
+    made = imported(tmp_path, "a", "b")
+    os.truncate(two / "a.mkv", 0)
+    assert counted(link(made, two)) == (3, 0, 3)
+
+
+def test_a_clip_that_was_written_again_with_the_same_content_is_kept_after_one_look(two: Path, tmp_path: Path) -> None:
+    made = imported(tmp_path, "a", "b")
+    os.utime(two / "a.mkv", (1, 1))
+    read: list[None] = []
+    for _ in range(2):
+        assert counted(link(made, two, on_clip=lambda: read.append(None))) == (6, 0, 0)
+    assert len(read) == 1
+
+
+def test_a_clip_outside_the_folder_of_videos_is_kept_and_read_once_for_that(two: Path, tmp_path: Path) -> None:
+    made = imported(tmp_path, "a", "b")
+    (tmp_path / "others").mkdir()
+    write(tmp_path / "others" / "c.mkv", Recipe(n_frames=40))
+    read: list[None] = []
+    for _ in range(2):
+        assert counted(link(made, tmp_path / "others", on_clip=lambda: read.append(None))) == (6, 0, 0)
+    assert len(read) == 2
+    write(two / "a.mkv", Recipe(n_frames=33))
+    assert counted(link(made, tmp_path / "others")) == (3, 0, 3)
+
+
+def test_a_clip_that_was_there_and_never_looked_at_gives_its_hash_and_its_true_times(two: Path, tmp_path: Path) -> None:
+    write(two / "a.mp4", Recipe(n_frames=60, rate=Fraction(50)))
+    made = imported(tmp_path, "a", linking=False)
+    os.rename(made / "questions.jsonl", two / "questions.jsonl")  # here `a.mp4` leads to the clip
+    assert counted(link(two, two)) == (0, 3, 0)
+    linked = questions(two / "questions.jsonl")
+    assert {question.video for question in linked} == {str(two / "a.mp4")}
+    assert {question.provenance.video_sha256 for question in linked if question.provenance} == {content_hash(two / "a.mp4")}
+    asked = next(question for question in linked if question.window)
+    assert asked.window is not None
+    assert (asked.window.start_s, asked.window.end_s) == pytest.approx((15 / 50, 25 / 50))
+    assert counted(link(two, two)) == (3, 0, 0)
+
+
+def test_questions_without_provenance_have_nothing_to_gain_from_a_clip_that_is_there(two: Path) -> None:
+    (two / "questions.jsonl").write_text(Question(id="q", video="a.mkv", text="How many?").model_dump_json() + "\n")
+    before = (two / "questions.jsonl").read_text()
+    assert counted(link(two, two)) == (1, 0, 0)
+    assert (two / "questions.jsonl").read_text() == before
+
+
+def test_what_a_killed_run_left_half_written_is_removed_and_nothing_else(two: Path, tmp_path: Path) -> None:
+    made = imported(tmp_path, "a", "b")
+    for name in (".missing.jsonl.123.partial", ".questions.jsonl.123.partial", ".clips.jsonl.123.partial"):
+        (made / name).write_text("half")
+    others = {".missing.jsonl.mine.partial", ".other.jsonl.123.partial", "missing.jsonl.123.partial"}
+    for name in others:
+        (made / name).touch()
+    link(made, two)
+    assert {path.name for path in made.iterdir() if path.name.endswith(".partial")} == others
+
+
+@pytest.mark.parametrize("place", ["", "manifest.json", "train", "test", "train.jsonl"])
+def test_a_dataset_is_not_linked_and_stays_as_it_is(place: str, two: Path, tmp_path: Path) -> None:
+    (tmp_path / "pub").mkdir()
+    (tmp_path / "pub" / "manifest.json").touch()
+    asked = Question(id="q", video="gone.mkv", text="How many?").model_dump_json() + "\n"
+    (tmp_path / "pub" / "train.jsonl").write_text(asked)
+    with pytest.raises(BadRecord, match=r"dataset.*Link the imports"):
+        link(tmp_path / "pub" / place, two)
+    assert sorted(path.name for path in (tmp_path / "pub").iterdir()) == ["manifest.json", "train.jsonl"]
+    assert (tmp_path / "pub" / "train.jsonl").read_text() == asked
+
+
 def test_a_file_of_questions_by_another_name_has_missing_ones_of_its_own(two: Path, tmp_path: Path) -> None:
     made = imported(tmp_path, "a", "c", linking=False)
     mine = (made / "questions.jsonl").rename(made / "mine.jsonl")
@@ -353,7 +433,7 @@ def test_a_line_that_is_no_question_stops_a_link_before_it_changes_anything(two:
     made = imported(tmp_path, "a", "c")
     with (made / "missing.jsonl").open("a") as file:
         file.write("{}\n")
-    before = {path.name: path.read_bytes() for path in made.iterdir()}
+    before = {path.name: path.read_bytes() for path in made.iterdir() if path.name != ".lock"}
     (two / "a.mkv").unlink()
     with pytest.raises(BadRecord, match=r"missing\.jsonl:4"):
         link(made, two)
@@ -407,6 +487,16 @@ def test_no_question_is_lost_to_a_kill_between_two_files(n_replaced: int, two: P
     assert {Path(question.video).stem for question in questions(made / "questions.jsonl")} == {"b", "c"}
     assert {Path(question.video).stem for question in questions(made / "missing.jsonl")} == {"a"}
     assert len(questions(made / "questions.jsonl")) + len(questions(made / "missing.jsonl")) == len(all_ids) == 9
+    assert not list(made.glob(".*.partial"))
+
+
+def test_questions_found_before_a_kill_are_no_longer_missing_after_the_next_link(two: Path, tmp_path: Path) -> None:
+    made = imported(tmp_path, "a", "c")
+    write(two / "c.mp4", Recipe(n_frames=60))
+    subprocess.run((sys.executable, "-c", KILLED, str(made), str(two), "3"), check=False)
+    assert (len(questions(made / "questions.jsonl")), len(questions(made / "missing.jsonl"))) == (6, 3)
+    assert counted(link(made, two)) == (6, 0, 0)
+    assert (made / "missing.jsonl").read_text() == ""
 
 
 def test_a_second_link_reads_no_clip_that_the_first_has_read(two: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from deepsport.data.dataset.manifest import Manifest, Part, load_manifest
 from deepsport.data.dataset.publish import PublishReport, publish
 from deepsport.data.dataset.shards import Form
 from deepsport.durable import read_records
-from deepsport.errors import BadRecord, RunError
+from deepsport.errors import BadRecord, LeakError, RunError
 from deepsport.records import Choice, Dimension, Fact, FreeText, Number, Provenance, Question, Window
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -223,6 +223,53 @@ def test_a_folder_with_other_files_is_not_replaced(foreign: str, is_there: bool,
     assert (dataset / foreign).read_text() == "mine"
 
 
+def test_a_link_to_a_folder_is_followed_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "there").mkdir(parents=True)
+    (tmp_path / "dataset").symlink_to(tmp_path / "disk" / "there")
+    for name in ("old", "new"):
+        made(tmp_path, [asked(name)])
+    assert (tmp_path / "dataset").is_symlink()
+    assert [question.id for question in everything(tmp_path / "disk" / "there")] == ["made/new"]
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["there"]
+
+
+def linked(tmp_path: Path) -> Path:
+    """A folder that another, deeper one is by its link."""
+    (tmp_path / "disk" / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "deep" / "er")
+    return tmp_path / "link"
+
+
+@pytest.mark.parametrize("questions_at", ["set", "link/set"])
+@pytest.mark.parametrize("dataset_at", ["dataset", "link/dataset"])
+def test_a_video_is_found_through_folders_that_are_links(questions_at: str, dataset_at: str, tmp_path: Path) -> None:
+    linked(tmp_path)
+    path = written(tmp_path / questions_at, [asked("0")])
+    (path.parent / "clips").mkdir()
+    (path.parent / "clips" / "0.mp4").write_text("footage")
+    make_dataset([QuestionFile(path)], tmp_path / dataset_at, shares={"train": 1})
+    (loaded,) = load_split(tmp_path / dataset_at)
+    (asked_of,) = read_questions(tmp_path / dataset_at, "train")
+    assert Path(loaded.video).read_text() == "footage"
+    assert (tmp_path / dataset_at / asked_of.video).read_text() == "footage"
+
+
+def test_a_video_is_one_file_by_whatever_link_it_is_named(tmp_path: Path) -> None:
+    link = linked(tmp_path)
+    written(link / "a", [asked("0", video="../clips/x.mp4")])
+    written(link / "b", [asked("1", video="../clips/x.mp4")])
+    files = [QuestionFile(link / "a" / "questions.jsonl"), QuestionFile(link.resolve() / "b" / "questions.jsonl", "test")]
+    with pytest.raises(LeakError, match="the same file"):
+        make_dataset(files, link / "dataset")
+
+
+def test_what_is_passed_on_from_a_linked_folder_is_named_from_where_it_lies(tmp_path: Path) -> None:
+    link = linked(tmp_path)
+    make_dataset([QuestionFile(written(link / "set", [asked("0"), asked("1", video="more/1.mp4")]))], link / "dataset")
+    _, found = published(tmp_path, link / "dataset")
+    assert {question.video for question in found} == {"clips/0.mp4", "more/1.mp4"}
+
+
 # The card
 
 
@@ -242,6 +289,14 @@ def test_the_card_says_what_is_in_it_and_what_is_not(tmp_path: Path) -> None:
     assert "| no reference answer | 1 |" in text
     assert "| the same match | 10 | 0 |" in text
     assert "footage is not part of it" in text
+
+
+@pytest.mark.parametrize(("form", "said", "unsaid"), [("parquet", "flat", "`gold`"), ("jsonl", "`gold`", "flat")])
+def test_the_card_says_how_its_own_form_is_read(form: Form, said: str, unsaid: str, tmp_path: Path) -> None:
+    publish(made(tmp_path), tmp_path / "public", form)
+    how = (tmp_path / "public" / "README.md").read_text().partition("## How to read it")[2]
+    assert said in how
+    assert unsaid not in how
 
 
 def test_names_in_a_card_are_text_and_nothing_else() -> None:
@@ -283,9 +338,10 @@ def test_a_record_without_a_licence_is_not_passed_on(form: Form, tmp_path: Path)
     assert "| no licence is stated | 2 |" in (tmp_path / "public" / "README.md").read_text()
 
 
-def test_what_the_arena_draws_is_ours_and_may_be_passed_on(tmp_path: Path) -> None:
-    report, questions = published(tmp_path, made(tmp_path, [asked("0", provenance=None)]))
-    assert (report.by_licence, len(questions)) == ({"Apache-2.0": 1}, 1)
+def test_a_question_that_names_no_source_is_not_passed_on(tmp_path: Path) -> None:
+    report, questions = published(tmp_path, made(tmp_path, [asked("0"), asked("1", provenance=None)]))
+    assert [question.id for question in questions] == ["made/0"]
+    assert report.without_licence == {"none": 1}
 
 
 def test_what_is_passed_on_keeps_its_split(tmp_path: Path) -> None:
@@ -317,10 +373,10 @@ def test_no_path_of_this_machine_is_passed_on(form: Form, tmp_path: Path) -> Non
     dataset = made(tmp_path, [*questions, asked("beside", source="other"), asked("else", source="other", video="clips/b/c.mp4")])
     _, found = published(tmp_path, dataset, form)
     assert {q.id: q.video for q in found} == {
-        "made/0": "2019/a.mp4",
-        "made/1": "2020/a.mp4",
-        "other/beside": "beside.mp4",
-        "other/else": "b/c.mp4",
+        "made/0": "made/2019/a.mp4",
+        "made/1": "made/2020/a.mp4",
+        "other/beside": "other/beside.mp4",
+        "other/else": "other/b/c.mp4",
     }
     for file in (tmp_path / "public").rglob("*"):
         assert file.is_dir() or b"very-secret-user" not in file.read_bytes()
@@ -332,6 +388,42 @@ def test_videos_that_lie_all_over_a_machine_stay_different_ones(tmp_path: Path) 
     names = {question.video for question in found}
     assert len(names) == 2
     assert all(re.fullmatch(r"[0-9a-f]{16}/x\.mp4", name) for name in names)
+
+
+def names(tmp_path: Path, *asked_of: tuple[str, str]) -> list[str]:
+    """What the videos of sources are called when they are passed on."""
+    questions = [asked(f"{n}", source=source, video=video) for n, (source, video) in enumerate(asked_of)]
+    _, found = published(tmp_path, written(tmp_path / "set", questions))
+    return [question.video for question in found]
+
+
+@pytest.mark.parametrize(
+    "videos",
+    [
+        ["/sets/x/alpha/clips/1.mp4", "/sets/x/beta/clips/1.mp4"],
+        ["1.mp4", "../alpha/clips/1.mp4"],
+        ["/sets/x/alpha/1.mp4", "/1.mp4"],
+        ["/sets/x/alpha/1.mp4", "/sets/x/alpha/beta/1.mp4"],
+        ["/sets/x/beta/1.mp4", "/sets/x/alpha/beta/1.mp4", "1.mp4", "../1.mp4", "clips/1.mp4"],
+    ],
+)
+@pytest.mark.parametrize("sources", ["abcde", ["a b", "a/b", "..", "", "a"], "aaaaa"], ids=["plain", "strange", "one"])
+def test_two_videos_never_get_one_name(videos: list[str], sources: Sequence[str], tmp_path: Path) -> None:
+    found = names(tmp_path, *zip(sources, videos, strict=False))
+    assert len(set(found)) == len(videos)
+    assert not [name for name in found if name.startswith("/") or ".." in Path(name).parts]
+
+
+def test_the_source_stands_in_front_where_the_videos_of_several_lie_apart(tmp_path: Path) -> None:
+    found = names(tmp_path, ("alpha", "/sets/x/alpha/clips/1.mp4"), ("b/c", "/sets/x/beta/clips/1.mp4"))
+    assert found[0] == "alpha/1.mp4"
+    assert re.fullmatch(r"[0-9a-f]{16}/1\.mp4", found[1])
+
+
+def test_a_video_that_two_sources_ask_about_keeps_one_name(tmp_path: Path) -> None:
+    league = "/footage/soccer/2015/epl"
+    asked_of = [("matchtime", f"{league}/1.mkv"), ("soccernet", f"{league}/1.mkv"), ("soccernet", f"{league}/../2.mkv")]
+    assert names(tmp_path, *asked_of) == ["epl/1.mkv", "epl/1.mkv", "2.mkv"]
 
 
 def test_footage_is_never_copied(tmp_path: Path) -> None:
@@ -347,6 +439,21 @@ def test_one_split_is_passed_on_alone(tmp_path: Path) -> None:
     _, questions = published(tmp_path, dataset / "val")
     assert [question.id for question in questions] == [question.id for question in read_questions(dataset, "val")]
     assert list(load_manifest(tmp_path / "public").parts) == ["val"]
+
+
+def test_of_one_split_nothing_is_said_that_holds_for_all_of_them(tmp_path: Path) -> None:
+    report, _ = published(tmp_path, made(tmp_path, [*(asked(f"{n}") for n in range(10)), asked("no", gold=None)]) / "val")
+    manifest = load_manifest(tmp_path / "public")
+    assert (manifest.splitting, manifest.leaks) == (None, None)
+    assert manifest.left_out == report.left_out == {}
+
+
+def test_of_a_whole_dataset_all_that_was_said_is_passed_on(tmp_path: Path) -> None:
+    dataset = made(tmp_path, [*(asked(f"{n}") for n in range(10)), asked("no", gold=None)])
+    report, _ = published(tmp_path, dataset)
+    before, manifest = load_manifest(dataset), load_manifest(tmp_path / "public")
+    assert (manifest.splitting, manifest.leaks) == (before.splitting, before.leaks)
+    assert manifest.left_out == report.left_out == {"no reference answer": 1}
 
 
 def test_a_dataset_is_not_replaced_by_what_may_be_passed_on_of_it(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import typer
+from click.testing import Result
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -22,7 +23,12 @@ from deepsport.agent.grammar import write_answer, write_call
 from deepsport.agent.prompt import PromptStyle
 from deepsport.agent.rollout import Limits, run_episode
 from deepsport.cli.export import export, restore
+from deepsport.config import dump
+from deepsport.data.distill.recipe import DistillRecipe
 from deepsport.data.exporting import ExportReport, export_episodes
+from deepsport.data.fingerprint import content_hash
+from deepsport.data.formats.content import Contents
+from deepsport.data.formats.conversation import opening_of
 from deepsport.data.formats.frame_reference import read_reference, write_reference
 from deepsport.data.formats.line import Calls
 from deepsport.data.formats.restoring import RestoreReport, restore_episodes
@@ -357,8 +363,6 @@ def test_no_path_of_this_machine_leaves_it(form: Form, desk: Desk) -> None:
 
 
 def test_a_video_without_a_folder_is_named_and_told_by_its_content(desk: Desk) -> None:
-    from deepsport.data.fingerprint import content_hash
-
     desk.export([desk.play(ANSWER)], Form.OPENAI, named=False)
     url = json.loads(desk.out.read_text())["messages"][0]["content"][1]["image_url"]["url"]
     assert url == f"{REFS[0]}&sha256={content_hash(desk.folder / 'm.mp4')}"
@@ -370,6 +374,86 @@ def test_a_video_of_the_same_name_and_other_content_is_not_taken_for_it(desk: De
     write(tmp_path / "m.mp4", Recipe(n_frames=101))
     report = restore_episodes(desk.out, tmp_path / "back.jsonl", videos=tmp_path)
     assert [left.reason for left in report.dropped] == ["a video of this name, and of other content"]
+
+
+def hashed(desk: Desk, *replies: str, **options: Any) -> Episode:
+    """An episode that tells which file was played."""
+    sha256 = content_hash(desk.folder / "m.mp4")
+    return desk.play(*replies, **options).model_copy(update={"video_sha256": sha256})
+
+
+@pytest.fixture
+def other_desk(tmp_path: Path) -> Iterator[Desk]:
+    """A folder of one's own, whose video may be replaced."""
+    write(tmp_path / "m.mp4", Recipe(n_frames=100))
+    with FrameSource() as source:
+        yield Desk(tmp_path, source)
+
+
+def replace_video(desk: Desk) -> None:
+    """By one that plays back just the same: as many frames at the same times, of other looks."""
+    file = desk.folder / "m.mp4"
+    before = content_hash(file)
+    write(file, Recipe(n_frames=100, width=160, height=120))
+    assert content_hash(file) != before
+
+
+@pytest.mark.parametrize("form", [Form.OPENAI, Form.LLAVA, Form.VERL_SFT, Form.VERL])
+def test_an_episode_whose_video_was_replaced_since_it_was_played_is_left_out(form: Form, other_desk: Desk) -> None:
+    episode = hashed(other_desk, CALL, ANSWER)
+    replace_video(other_desk)
+    assert reasons(other_desk.export([episode], form)) == ["another video than was played"]
+
+
+@pytest.mark.parametrize("form", [Form.TRL, Form.VERL])
+def test_an_episode_that_tells_what_was_played_and_whose_video_is_gone_is_left_out(form: Form, other_desk: Desk) -> None:
+    episode = hashed(other_desk, ANSWER)
+    (other_desk.folder / "m.mp4").unlink()
+    assert reasons(other_desk.export([episode], form)) == ["a video that cannot be read"]
+
+
+@pytest.mark.parametrize("frames", [None, "frames"])
+def test_the_hash_of_what_was_played_stands_in_every_reference_and_comes_back(frames: str | None, desk: Desk) -> None:
+    episode = hashed(desk, CALL, ANSWER)
+    row = desk.row(episode, Form.TRL, frames=frames and desk.folder / frames)
+    urls = json.loads(row["metadata"]["deepsport"])["frames"] if frames else row["images"]
+    assert urls == [f"{url}&sha256={episode.video_sha256}" for url in REFS]
+    assert desk.restore()[0] == [bare(episode)]
+
+
+def test_an_episode_comes_back_over_no_other_video_than_was_played(other_desk: Desk) -> None:
+    other_desk.export([hashed(other_desk, CALL, ANSWER)], Form.OPENAI)
+    replace_video(other_desk)
+    episodes, report = other_desk.restore()
+    assert (episodes, reasons(report)) == ([], ["a video of this name, and of other content"])
+
+
+def test_the_hash_in_the_metadata_is_held_against_the_video_even_if_no_reference_has_one(other_desk: Desk) -> None:
+    row = other_desk.row(other_desk.play(ANSWER), Form.OPENAI)
+    origin = json.loads(row["metadata"]["deepsport"]) | {"video_sha256": "0" * 64}
+    row["metadata"]["deepsport"] = json.dumps(origin)
+    other_desk.out.write_text(json.dumps(row))
+    assert reasons(other_desk.restore()[1]) == ["a video of this name, and of other content"]
+
+
+def test_pictures_of_a_file_that_was_replaced_after_its_import_have_names_of_their_own(other_desk: Desk) -> None:
+    sha256 = content_hash(other_desk.folder / "m.mp4")
+    known = Provenance(source="s", file="f", record="1", match="m", licence="CC0", video_sha256=sha256)
+    frames = other_desk.folder / "frames"
+    before = other_desk.row(other_desk.play(ANSWER, provenance=known), Form.TRL, frames=frames)["images"]
+    replace_video(other_desk)
+    after = other_desk.row(other_desk.play(ANSWER, provenance=known), Form.TRL, frames=frames)
+    assert not set(before) & set(after["images"])
+    actual = content_hash(other_desk.folder / "m.mp4")
+    assert all(f"sha256={actual}" in url for url in json.loads(after["metadata"]["deepsport"])["frames"])
+
+
+def test_the_hash_of_a_file_is_taken_once_for_a_run(tmp_path: Path) -> None:
+    file, contents = tmp_path / "m.mp4", Contents()
+    file.write_bytes(b"footage")
+    sha256 = contents.sha256(str(file))
+    file.unlink()
+    assert contents.sha256(str(file)) == sha256
 
 
 def reasons(report: ExportReport | RestoreReport) -> list[str]:
@@ -385,6 +469,32 @@ def test_an_episode_whose_video_is_gone_is_left_out(desk: Desk) -> None:
     episode = desk.play(ANSWER)
     gone = episode.model_copy(update={"question": episode.question.model_copy(update={"video": "gone.mp4"})})
     assert reasons(desk.export([gone], Form.OPENAI)) == ["does not play back as recorded"]
+
+
+def test_a_question_whose_video_does_not_open_has_one_reason_and_says_the_rest_as_its_cause(desk: Desk) -> None:
+    question = Question(id="q", video=str(desk.folder / "gone.mp4"), text="How?")
+    with pytest.raises(BadRecord) as refused:
+        asyncio.run(opening_of(question, desk.source, BRIEF))
+    assert str(refused.value) == "does not open"
+    assert "gone.mp4" in str(refused.value.__cause__)
+
+
+def test_what_is_wrong_in_particular_goes_with_the_examples_and_not_into_the_reason(desk: Desk) -> None:
+    episode = desk.play(CALL, ANSWER)
+    gone = [episode.model_copy(update={"id": f"e{n}", "question": asked_of(f"{n}.mp4")}) for n in range(2)]
+    (left,) = desk.export(gone, Form.OPENAI).dropped
+    assert left.n_times == 2
+    assert [example.partition(": ")[0] for example in left.examples] == ["e0", "e1"]
+    assert "0.mp4" in left.examples[0]
+
+
+def asked_of(video: str) -> Question:
+    return Question(id=video, video=video, text="How?")
+
+
+def test_a_folder_of_videos_that_is_none_is_refused(desk: Desk) -> None:
+    with pytest.raises(BadConfig, match="is not a folder"):
+        export_episodes(desk.folder / "m.mp4", desk.out, Form.OPENAI, limits=BRIEF, videos=desk.folder / "fotage")
 
 
 def test_an_episode_that_a_fault_ended_is_left_out(desk: Desk) -> None:
@@ -547,6 +657,39 @@ def test_of_a_llava_file_question_and_answer_are_kept_and_images_that_are_paths_
     assert left == ["images of a row: an image that is a path, not a frame reference"]
 
 
+QUESTIONS = [
+    "Score before: 2-1. Question: who scored next? Options: red, blue",
+    "You see three clips.\nQuestion: who scored?\nA) red\nB) blue\ntool: none",
+    "Question: who won?",
+    "Video: the final.\nQuestion: who won?",
+]
+
+
+@pytest.mark.parametrize("text", QUESTIONS)
+def test_a_question_of_somebody_else_is_kept_whole(text: str, desk: Desk) -> None:
+    messages = [{"role": "user", "content": text}, {"role": "assistant", "content": "red"}]
+    (episode,), _ = restored(desk, {"messages": messages})
+    assert episode.question.text == text
+
+
+@pytest.mark.parametrize("limits", [BRIEF, FULL])
+@pytest.mark.parametrize("form", [Form.OPENAI, Form.TRL, Form.SHAREGPT, Form.LLAVA])
+@pytest.mark.parametrize("text", ["How?", "The host asks: Question: how?\nTwo ways."])
+def test_of_an_opening_of_ours_only_the_question_is_kept(text: str, form: Form, limits: Limits, desk: Desk) -> None:
+    row = desk.row(desk.play(ANSWER, text=text, limits=limits), form, limits=limits)
+    del row["metadata"]
+    (episode,), _ = restored(desk, row)
+    assert episode.question.text == text
+
+
+@pytest.mark.parametrize("columns", [{"image": "a.jpg", "images": None}, {"image": None, "images": ["a.jpg"]}])
+def test_the_images_of_a_row_are_in_whichever_column_has_them(columns: dict[str, Any], desk: Desk) -> None:
+    said = [{"from": "human", "value": "<image>\nWho won?"}, {"from": "gpt", "value": "The visitors."}]
+    (episode,), left = restored(desk, {"conversations": said, **columns})
+    assert episode.question.text == "Who won?"
+    assert left == ["images of a row: an image that is a path, not a frame reference"]
+
+
 def test_a_row_of_ours_without_its_metadata_keeps_question_calls_frames_and_answer(desk: Desk) -> None:
     episode = desk.play(CALL, ANSWER)
     for form in (Form.OPENAI, Form.TRL, Form.SHAREGPT):
@@ -624,6 +767,55 @@ def test_the_commands_write_read_and_say_what_was_left_out(desk: Desk) -> None:
     said = CliRunner().invoke(app, ["restore", str(out), "-o", str(back), "--videos", str(desk.folder)])
     assert "1 of 1 rows, 1 of them whole" in said.output
     assert Episode.model_validate_json(back.read_text()) == bare(episodes[0])
+
+
+def run_folder(desk: Desk, folder: Path, limits: Limits) -> Path:
+    """A run with one episode that was played by these rules, and its configuration beside it."""
+    episode = desk.play(CALL, ANSWER, limits=limits)
+    (folder / "kept.jsonl").write_text(episode.model_dump_json())
+    (folder / "config.toml").write_text(dump(DistillRecipe(questions="q.jsonl", limits=limits)))
+    return folder / "kept.jsonl"
+
+
+def exported(kept: Path, *options: str) -> Result:
+    out = kept.with_name("chat.jsonl")
+    return CliRunner().invoke(app, ["export", str(kept), "--as", "openai", "-o", str(out), *options])
+
+
+def test_the_rules_of_a_run_are_read_from_the_configuration_beside_its_episodes_and_said(desk: Desk, tmp_path: Path) -> None:
+    said = exported(run_folder(desk, tmp_path, BRIEF))
+    assert "1 of 1 records" in said.output
+    rules = "rules: --first-frames 2 --frames-per-call 2 --max-turns 3 --style brief"
+    assert said.output.startswith(f"{rules} (where not given, of {tmp_path / 'config.toml'})\n")
+
+
+def test_rules_that_are_given_win_over_those_of_the_run(desk: Desk, tmp_path: Path) -> None:
+    said = exported(run_folder(desk, tmp_path, BRIEF), "--style", "full", "--first-frames", "3")
+    assert said.output.startswith("rules: --first-frames 3 --frames-per-call 2 --max-turns 3 --style full")
+    assert "0 of 1 records" in said.output
+
+
+@pytest.mark.parametrize("config", [None, "questions = 'q.jsonl'\n"])
+def test_without_rules_beside_it_a_file_is_taken_to_be_of_the_usual_ones(config: str | None, desk: Desk, tmp_path: Path) -> None:
+    kept = run_folder(desk, tmp_path, Limits())
+    (tmp_path / "config.toml").unlink()
+    if config:
+        (tmp_path / "config.toml").write_text(config)
+    said = exported(kept)
+    assert said.output.startswith("rules: --first-frames 8 --frames-per-call 8 --max-turns 5 --style full\n")
+    assert "1 of 1 records" in said.output
+
+
+@pytest.mark.parametrize("layout", ["parquet", "jsonl"])
+@pytest.mark.parametrize("option", ["--frames", "--videos"])
+def test_frames_and_videos_are_refused_where_questions_are_published(
+    layout: str, option: str, desk: Desk, tmp_path: Path
+) -> None:
+    command = ["export", str(desk.folder / "q.jsonl"), "--as", layout, "-o", str(tmp_path / "out"), option, str(desk.folder)]
+    said = CliRunner().invoke(app, command)
+    assert said.exit_code == 2
+    assert f"{option}: --as {layout} publishes questions" in said.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_layouts_of_the_command_are_those_of_the_table() -> None:

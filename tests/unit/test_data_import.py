@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from deepsport import lock
 from deepsport.bench.tasks import load_questions
 from deepsport.cli.main import app
 from deepsport.data.clips import Clips
 from deepsport.data.fingerprint import Clip, fingerprint, load_clips
 from deepsport.data.importing import ImportReport, import_source
 from deepsport.data.source import Drops, Source, find_source
-from deepsport.errors import BadAnnotation
+from deepsport.errors import BadAnnotation, BadRecord, RunError
 from deepsport.records import Dimension, Question
 from deepsport.video.source import FrameSource
 from video_files import Recipe, write
@@ -83,6 +84,51 @@ def test_no_path_of_an_annotation_leads_out_of_the_folder(tmp_path: Path, videos
     assert Clips(videos).find(video) is None
 
 
+@pytest.mark.parametrize(
+    ("file", "wanted"),
+    [
+        ("one/x_y_z.mkv", "x_y_z"),
+        ("one/1_224p.mkv", "league/one/1_224p.mkv"),
+        ("deep/league/one/1_224p.mkv", "league/one/1_224p.mkv"),
+        ("1_224p.mkv", "league/videos/1_224p.mkv"),
+        ("x_y_z.mkv", "videos/x_y_z"),
+        ("one/x_y_z.mkv", "/elsewhere/one/x_y_z.mkv"),
+    ],
+)
+def test_a_clip_is_found_where_all_of_the_shorter_path_agrees(file: str, wanted: str, videos: Path) -> None:
+    (videos / file).parent.mkdir(parents=True, exist_ok=True)
+    (videos / file).touch()
+    assert Clips(videos).find(wanted) == videos / file
+
+
+@pytest.mark.parametrize(
+    ("file", "wanted"),
+    [
+        ("league/one/1_224p.mkv", "league/two/1_224p.mkv"),
+        ("league/one/1_224p.mkv", "1_224p/1_224p.mkv"),
+        ("1_224p.mkv", "league/one/1_224p.mkv"),
+        ("test/one/clip_0.mp4", "train/one/clip_0.mp4"),
+        ("one/x_y_z.mkv", "/elsewhere/x_y_z.mkv"),
+    ],
+)
+def test_a_name_that_clips_of_other_folders_may_have_too_is_not_enough(file: str, wanted: str, videos: Path) -> None:
+    (videos / file).parent.mkdir(parents=True, exist_ok=True)
+    (videos / file).touch()
+    assert Clips(videos).find(wanted) is None
+
+
+def test_the_videos_of_one_match_are_not_linked_to_the_questions_of_another(tmp_path: Path, videos: Path) -> None:
+    games = ("2015-02-21 - 18-00 A 1 - 1 B", "2016-05-07 - 17-00 C 3 - 1 D")
+    (videos / "epl_2014" / games[0]).mkdir(parents=True)
+    write(videos / "epl_2014" / games[0] / "1_224p.mkv", Recipe(n_frames=300))
+    rows = [f"epl_2014,{game},1,{at},corner,[PLAYER] takes it at {at}." for game in games for at in (3, 7)]
+    (tmp_path / "a.csv").write_text("\n".join(["league,game,half,timestamp,type,anonymized", *rows]) + "\n")
+    report = import_source(find_source("matchtime"), tmp_path / "a.csv", tmp_path / "set", videos)
+    assert report.n_questions > 0
+    for name, game in (("questions.jsonl", games[0]), ("missing.jsonl", games[1])):
+        assert {q.provenance.match for q in lines(tmp_path / "set" / name) if q.provenance} == {f"epl_2014/{game}"}
+
+
 def test_two_clips_of_one_name_are_told_apart_by_path_or_not_at_all(tmp_path: Path, videos: Path) -> None:
     (videos / "2020").mkdir()
     (videos / "2020" / "a_1_2.mp4").write_bytes(b"another")
@@ -140,6 +186,12 @@ def test_an_import_made_again_reads_no_clip_again_even_if_the_first_was_broken_o
     assert len(lines(tmp_path / "set" / "questions.jsonl")) == len(load_clips(tmp_path / "set")) * 3 == 3
 
 
+def test_the_folder_of_an_import_is_refused_with_the_path_of_its_questions(tmp_path: Path, videos: Path) -> None:
+    imported(tmp_path, rally("a_1_2", 20))
+    with pytest.raises(BadRecord, match=r"set is a folder.*/set/questions\.jsonl"):
+        load_questions(tmp_path / "set")
+
+
 def test_a_folder_without_clips_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadAnnotation, match="holds no video file"):
         imported(tmp_path, rally("a_1_2", 20))
@@ -158,7 +210,11 @@ def test_an_import_that_breaks_off_leaves_what_was_there(tmp_path: Path) -> None
     with pytest.raises(BadAnnotation, match="the rest is missing"):
         import_source(odd, tmp_path / "val.json", tmp_path / "set")
     assert (tmp_path / "set" / "questions.jsonl").read_text() == before
-    assert sorted(path.name for path in (tmp_path / "set").iterdir()) == ["import.json", "missing.jsonl", "questions.jsonl"]
+    assert sorted(path.name for path in (tmp_path / "set").iterdir() if path.name != ".lock") == [
+        "import.json",
+        "missing.jsonl",
+        "questions.jsonl",
+    ]
 
 
 def deepsport(*arguments: str | Path) -> Result:
@@ -189,3 +245,12 @@ def test_a_wrong_name_and_a_wrong_file_are_said_in_one_line(tmp_path: Path) -> N
         done = deepsport("data", "import", *arguments, "-o", tmp_path / "set")
         assert done.exit_code == 2
         assert said in done.stderr
+
+
+def test_an_import_has_its_folder_to_itself(tmp_path: Path) -> None:
+    held = lock.take(tmp_path / "set")
+    try:
+        with pytest.raises(RunError, match="is in use by process"):
+            import_source(find_source("tennis"), annotated(tmp_path, rally("a_1_2", 20)), tmp_path / "set")
+    finally:
+        lock.release(held)

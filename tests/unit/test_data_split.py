@@ -15,18 +15,19 @@ from deepsport.cli.dataset import split as split_command
 from deepsport.data.dataset.folder import read_questions
 from deepsport.data.dataset.gathering import QuestionFile
 from deepsport.data.dataset.groups import Groups
-from deepsport.data.dataset.leak import Leak
+from deepsport.data.dataset.leak import Leak, leaking_rows
 from deepsport.data.dataset.making import leaks_file, make_dataset
 from deepsport.data.dataset.manifest import SPLITS, Manifest, Sharing, Split
-from deepsport.data.dataset.near_equal import FORMULA_CLIPS, near_equal
+from deepsport.data.dataset.near_equal import FORMULA_CLIPS, TEMPLATE_MATCHES, near_equal
 from deepsport.data.dataset.traces import Traces, match_name
 from deepsport.data.fingerprint import Clip
 from deepsport.durable import read_records
 from deepsport.errors import BadConfig, LeakError
-from deepsport.records import Choice, Dimension, FreeText, Gold, Provenance, Question
+from deepsport.records import Choice, Dimension, FreeText, Gold, Number, Provenance, Question
 
 HUMAN = "Why does the referee stop the play after the tall defender in white slides into the striker near the corner flag?"
 LONG = ("ball", "post", "line", "net", "flag", "shot", "wall", "bench", "stand", "whistle", "card", "bar", "box", "flank")
+TEMPLATE = "What does the referee give the home team after this late foul near the corner flag?"
 GAME = "2015-02-21 - 18-00 Chelsea 1 - 1 Burnley"
 
 
@@ -196,7 +197,8 @@ def test_clips_that_look_alike_stay_together_where_we_choose(tmp_path: Path) -> 
     ],
 )
 def test_questions_are_near_equal_if_about_one_word_is_changed(other: str, same: bool) -> None:
-    one, two = near(asked("a", text=HUMAN), asked("b", text=other))
+    gold = FreeText(answer="A foul.")
+    one, two = near(asked("a", text=HUMAN, gold=gold), asked("b", text=other, gold=gold))
     assert (one == two != 0) == same
 
 
@@ -214,8 +216,38 @@ def test_the_answer_counts_where_the_text_is_a_formula() -> None:
     assert set(rest) == {0}
 
 
+@pytest.mark.parametrize("gold", [None, Number(answer=3)], ids=["choice", "number"])
+def test_a_closed_question_that_its_source_asks_of_a_few_matches_is_a_formula(gold: Gold | None) -> None:
+    some = [asked(f"{n}", text=TEMPLATE, gold=gold) for n in range(TEMPLATE_MATCHES)]
+    assert set(near(*some)) == {0}
+    assert 0 not in near(*some[1:])
+
+
+def test_a_long_option_that_is_right_in_a_few_matches_of_its_source_is_a_formula() -> None:
+    gold = Choice(options=(TEMPLATE, "a fault"), answer=TEMPLATE)
+    some = [asked(f"{n}", text="Why?", gold=gold) for n in range(TEMPLATE_MATCHES)]
+    assert set(near(*some)) == {0}
+    assert 0 not in near(*some[1:])
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (asked("a", text=TEMPLATE, match="final"), asked("b", text=TEMPLATE, match="final")),
+        (asked("a", text=TEMPLATE, source="tennis2"), asked("b", text=TEMPLATE, source="tennis3")),
+        (asked("a", text=TEMPLATE, gold=FreeText(answer="Ann.")), asked("b", text=TEMPLATE, gold=FreeText(answer="Ann."))),
+    ],
+    ids=["one match", "two sources", "open"],
+)
+def test_a_few_equal_questions_of_one_match_of_two_sources_or_in_free_words_are_no_formula(
+    pair: tuple[Question, Question],
+) -> None:
+    one, two = near(*pair)
+    assert one == two != 0
+
+
 def test_a_wording_that_recurs_on_many_clips_is_a_formula_and_no_leak() -> None:
-    some = [asked(f"{n}", text=HUMAN) for n in range(FORMULA_CLIPS)]
+    some = [asked(f"{n}", text=HUMAN, gold=FreeText(answer="A foul.")) for n in range(FORMULA_CLIPS)]
     assert len(set(near(*some[:-1])) - {0}) == 1
     assert set(near(*some)) == {0}
 
@@ -239,8 +271,9 @@ def test_a_long_formula_does_not_hide_that_two_answers_are_nearly_equal() -> Non
 
 
 def test_the_same_wording_on_one_clip_many_times_is_no_formula() -> None:
-    some = [asked(f"{n}", text=HUMAN, video="one.mp4") for n in range(FORMULA_CLIPS + 2)]
-    assert len(set(near(*some, asked("copy", text=HUMAN)))) == 1
+    gold = FreeText(answer="A foul.")
+    some = [asked(f"{n}", text=HUMAN, gold=gold, video="one.mp4") for n in range(FORMULA_CLIPS + 2)]
+    assert len(set(near(*some, asked("copy", text=HUMAN, gold=gold)))) == 1
     assert 0 not in near(*some)
 
 
@@ -251,7 +284,8 @@ def test_a_short_question_is_never_near_equal() -> None:
 def test_options_are_no_part_of_a_wording() -> None:
     text = "Is it right of the line judge to raise the flag here?"
     golds = [Choice(options=options, answer="yes") for options in (("yes", "no"), ("no", "yes", "cannot be said"))]
-    pair = [asked(f"{n}", text=f"{text} Options: {', '.join(gold.options)}.", gold=gold) for n, gold in enumerate(golds)]
+    texts = [f"{text} Options: {', '.join(gold.options)}." for gold in golds]
+    pair = [asked(f"{n}", text=texts[n], gold=gold, match="final") for n, gold in enumerate(golds)]
     one, two = near(*pair)
     assert one == two != 0
 
@@ -323,6 +357,18 @@ def test_another_seed_is_another_split(tmp_path: Path) -> None:
     assert split(tmp_path, many(40)) != split(tmp_path, many(40), seed=1)
 
 
+@pytest.mark.parametrize(("n_sports", "n_matches"), [(6, 3), (6, 4), (12, 1), (13, 2), (6, 5)])
+def test_the_whole_is_shared_out_where_no_sport_has_matches_enough(n_sports: int, n_matches: int, tmp_path: Path) -> None:
+    questions = [
+        asked(f"{sport}-{match}-{n}", match=f"{sport} {match}", sport=f"sport {sport}")
+        for sport in range(n_sports)
+        for match in range(n_matches)
+        for n in range(4)
+    ]
+    counts = Counter(split(tmp_path, questions, {"train": 80, "val": 10, "test": 10}).values())
+    assert [counts[side] / len(questions) for side in SPLITS] == pytest.approx([0.8, 0.1, 0.1], abs=0.05)
+
+
 # Sides that are given
 
 
@@ -357,6 +403,24 @@ def test_what_a_given_test_set_shares_with_the_rest_is_refused_and_listed(
     leaks = refused(tmp_path, [train, *many(3)], [test])
     assert [(leak.sharing, leak.id, leak.other_id, leak.other_split) for leak in leaks] == [(sharing, train.id, test.id, "test")]
     assert not (tmp_path / "dataset").exists()
+
+
+def test_a_given_split_is_kept_and_what_was_put_in_another_is_named_to_go() -> None:
+    traces = Traces("/sets")
+    for question in (asked("official", match="m"), asked("free", match="m"), asked("other")):
+        traces.add(question)
+    unworded, placed = np.zeros(3, dtype=np.uint64), np.array([SPLITS.index(each) for each in ("val", "test", "train")], np.int8)
+    assert [(leak.row, leak.other) for leak in leaking_rows(traces, unworded, placed, given=("val",))] == [(1, 0)]
+    assert [(leak.row, leak.other) for leak in leaking_rows(traces, unworded, placed)] == [(0, 1)]
+
+
+def test_a_test_set_may_use_a_phrasing_of_its_importer(tmp_path: Path) -> None:
+    rest = [*(asked(f"a{n}", text=TEMPLATE, match=f"cup {n}") for n in range(2)), *many(3)]
+    files = [
+        QuestionFile(written(tmp_path / "rest", rest)),
+        QuestionFile(written(tmp_path / "t", [asked("t", text=TEMPLATE)]), "test"),
+    ]
+    assert make_dataset(files, tmp_path / "dataset").parts["test"].n_questions == 1
 
 
 def test_every_question_that_leaks_is_listed_and_some_are_named(tmp_path: Path) -> None:
@@ -402,6 +466,22 @@ def test_the_command_says_what_went_where(tmp_path: Path) -> None:
     assert "train: 18 questions (60.0%) of 6 matches" in done.stdout
     assert "left out 1 x an empty answer" in done.stdout
     assert json.loads((tmp_path / "dataset" / "manifest.json").read_text())["splitting"]["shares"]["train"] == 0.6
+
+
+def test_the_command_warns_of_a_split_that_got_nothing(tmp_path: Path) -> None:
+    done = run(written(tmp_path / "set", many(1)), "-o", tmp_path / "dataset", "--shares", "80,20,0")
+    assert done.exit_code == 0, done.stderr
+    assert "warning: val got nothing" in done.stdout
+    assert "test got nothing" not in done.stdout
+
+
+@pytest.mark.parametrize("option", ["--test", "--val"])
+@pytest.mark.parametrize("given", [(), (asked("no", gold=FreeText(answer=" ")),)], ids=["empty", "nothing to ask"])
+def test_the_command_refuses_a_given_split_without_a_question(option: str, given: Sequence[Question], tmp_path: Path) -> None:
+    done = run(written(tmp_path / "rest", many(9)), option, written(tmp_path / "given", given), "-o", tmp_path / "dataset")
+    assert done.exit_code == 2
+    assert "holds no question" in done.stderr
+    assert not (tmp_path / "dataset").exists()
 
 
 def test_the_command_refuses_a_leaking_test_set_in_one_line(tmp_path: Path) -> None:

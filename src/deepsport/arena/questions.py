@@ -15,7 +15,7 @@ from deepsport.arena.script import N_STARTS
 from deepsport.arena.sport import Sport
 from deepsport.arena.sports import SPORTS, TRAINED
 from deepsport.arena.truth import ClipTruth
-from deepsport.records import Choice, Dimension, Fact, FreeText, Gold, Number, Question
+from deepsport.records import Choice, Dimension, Fact, FreeText, Gold, Number, Provenance, Question
 
 N_OPTIONS = 4
 
@@ -135,8 +135,9 @@ def _closed(truth: ClipTruth, topic: Topic, text: str, options: Iterable[str], a
 
 
 def _question(truth: ClipTruth, topic: Topic, text: str, gold: Gold) -> Question:
+    clip = PurePosixPath(truth.video).stem
     return Question(
-        id=f"{PurePosixPath(truth.video).stem}-{topic}",
+        id=f"{clip}-{topic}",
         video=truth.video,
         text=text,
         gold=gold,
@@ -144,4 +145,5 @@ def _question(truth: ClipTruth, topic: Topic, text: str, gold: Gold) -> Question
         sport=truth.sport,
         dimension=DIMENSIONS.get(topic, Dimension.RECOGNITION),
         easy=topic in EASY,
+        provenance=Provenance(source="arena", file="truth.jsonl", record=clip, match=clip, licence="Apache-2.0"),
     )

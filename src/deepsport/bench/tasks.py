@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import TypeVar
 
+from deepsport.data.dataset.manifest import MANIFEST_NAME
+from deepsport.data.importing import QUESTIONS_NAME
+from deepsport.data.question_lines import dataset_at
 from deepsport.durable import read_records
 from deepsport.errors import BadRecord
 from deepsport.records import Episode, Question
@@ -12,10 +15,12 @@ T = TypeVar("T", Question, Episode)
 
 def load_questions(path: Path) -> list[Question]:
     """The questions of a `.jsonl` file, or of a split such as `dataset/train`, with usable video paths. Raises BadRecord."""
-    if path.is_dir():
+    if (path.name == MANIFEST_NAME or not path.is_file()) and dataset_at(path):
         from deepsport.data.dataset.folder import load_split  # pyarrow is loaded where there is Parquet to read
 
         return load_split(path)
+    if (path / QUESTIONS_NAME).is_file():
+        raise BadRecord(f"{path} is a folder. Give the path of its questions: {path / QUESTIONS_NAME}.")
     questions = [question.model_copy(update={"video": _from(path, question.video)}) for question in _read(path, Question)]
     if not questions:
         raise BadRecord(f"{path} holds no question. `deepsport arena render FOLDER` makes a set with a questions.jsonl.")

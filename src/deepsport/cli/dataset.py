@@ -67,6 +67,8 @@ def _say(manifest: "Manifest", out: Path) -> None:
     splitting, leaks = manifest.splitting, manifest.leaks
     if splitting:
         typer.echo(f"  {splitting.n_groups} groups stay together, the largest of {splitting.n_largest} questions")
+        for name in (name for name, share in splitting.shares.items() if share and name not in manifest.parts):
+            typer.echo(f"  warning: {name} got nothing: too few groups, or too large ones. Add matches or change --shares")
     if leaks and leaks.n_lookalikes:
         typer.echo(f"  warning: {leaks.n_lookalikes} pairs of clips of different splits look alike; watch them:")
         for each in leaks.lookalikes[:3]:

@@ -19,7 +19,7 @@ from typing import assert_never
 from deepsport.arena.sports import SPORTS
 from deepsport.data.clips import clip_at, outside
 from deepsport.data.fingerprint import content_hash, load_clips
-from deepsport.data.question_lines import LineFault, questions_at
+from deepsport.data.question_lines import LineFault, missing_beside, questions_at
 from deepsport.durable import disk_errors
 from deepsport.errors import BadVideo
 from deepsport.records import Choice, FreeText, Number, Question, Record
@@ -121,7 +121,7 @@ def check(
                 found.n_questions += 1
     for question_id, n_times in spans.odd():
         found.add(Fault.INSTANT, question_id, n_times)
-    missing = questions.file.with_name("missing.jsonl") if questions.file else None
+    missing = missing_beside(questions.file) if questions.file else None
     return found.report(_n_lines(missing) if missing and missing.exists() else 0)
 
 

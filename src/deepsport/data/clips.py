@@ -2,12 +2,14 @@
 counted in frames.
 
 A data file only ever picks among the files of the folder that a person named: by relative path, with or without its ending, else
-by bare name if one file alone has it. No path of a data file is ever opened. A link to a file counts as the file, since whoever
+by how the two paths end, if one file alone agrees. `1_224p` is the name of a half of every match: where an annotation gives a
+folder, a name without one says nothing. No path of a data file is ever opened. A link to a file counts as the file, since whoever
 made the folder put it there; links to folders are not followed. A clip that is not there is reported, never guessed.
 """
 
 import os
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from deepsport.data.fingerprint import Clip, content_hash, fingerprint
@@ -36,24 +38,49 @@ class Clips:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.files = tuple(_videos(folder))
+        self._by_place = {os.path.abspath(file): file for file in self.files}
         self._by_path: dict[str, list[Path]] = {}
-        self._by_name: dict[str, list[Path]] = {}
-        for file in self.files:
+        self._by_tail: dict[str, list[Path]] = {}
+        """By name, and by folder and name."""
+        for place, file in self._by_place.items():
             key = file.relative_to(folder).with_suffix("").as_posix()
             self._by_path.setdefault(key, []).append(file)
-            self._by_name.setdefault(file.stem, []).append(file)
+            for tail in (file.stem, f"{Path(place).parent.name}/{file.stem}"):
+                self._by_tail.setdefault(tail, []).append(file)
 
     def __len__(self) -> int:
         return len(self.files)
 
     def find(self, video: str) -> Path | None:
-        """The file for a path as an annotation gives it; of files that differ in their ending alone, the one with its ending."""
-        wanted = PurePosixPath(video)
-        bare = wanted.with_suffix("") if wanted.suffix.lower() in ENDINGS else wanted
-        found = self._by_path.get(bare.as_posix()) or self._by_name.get(bare.name, [])
+        """The file for a path as an annotation gives it; of files that differ in their ending alone, the one with its ending.
+
+        Where no file has that path: one whose place on this machine ends with it, or whose path below the folder it ends with. At
+        least the parent folder agrees then, if the annotation gives one."""
+        wanted, bare = PurePosixPath(video), _bare(video)
+        tail = "/".join(bare.parts[-2:])
+        found = self._by_path.get(bare.as_posix()) or [file for file in self._by_tail.get(tail, []) if self._agrees(file, bare)]
         if len(found) > 1:
             found = [file for file in found if file.relative_to(self.folder).as_posix() == wanted.as_posix()]
         return found[0] if len(found) == 1 else None
+
+    def namesakes(self, video: str) -> list[Path]:
+        """Files of that name in whatever folder: where to look first for a content that is known."""
+        return self._by_tail.get(_bare(video).name, [])
+
+    def at(self, file: Path) -> Path | None:
+        """A file, if it is one of these."""
+        return self._by_place.get(os.path.abspath(file))
+
+    def _agrees(self, file: Path, bare: PurePosixPath) -> bool:
+        """Of a file that has the name, and the parent folder if one is given."""
+        ours, theirs = Path(os.path.abspath(file)).with_suffix("").parts, bare.parts
+        n_same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(reversed(ours), reversed(theirs), strict=False)))
+        return n_same == len(theirs) or n_same >= len(file.relative_to(self.folder).parts)
+
+
+def _bare(video: str) -> PurePosixPath:
+    path = PurePosixPath(video)
+    return path.with_suffix("") if path.suffix.lower() in ENDINGS else path
 
 
 class Note(Record):
@@ -94,7 +121,7 @@ class Looked:
         self._file.close()
 
     def _look(self, file: Path, *, looks: bool) -> Note:
-        stamp, path = stamp_of(str(file)), file.relative_to(self._folder).as_posix()
+        stamp, path = stamp_of(str(file)), os.path.relpath(file, self._folder)
         known = self._notes.get(path)
         if known and (known.size, known.mtime_ns) != (stamp.size, stamp.mtime_ns):
             known = None
@@ -108,7 +135,8 @@ class Looked:
             self._faults[file, stamp] = str(error)
             raise
         self._notes[path] = note
-        self._file.append(note)
+        if is_text(path):  # else no record can hold it
+            self._file.append(note)
         self._on_clip()
         return note
 

@@ -1,8 +1,8 @@
 """Episodes out to the layouts of other trainers: streamed, complete or absent, and everything left out is counted.
 
-What may not be passed on (a source that states no licence) is not exported; neither is an episode that no longer plays back as it
-was recorded, since its prompts would not be those that its policy saw. No path of this machine leaves it. The way back is
-`formats/restoring.py`.
+What may not be passed on (a source that states no licence) is not exported; neither is an episode whose video is another file by
+now, or that no longer plays back as it was recorded, since its prompts would not be those that its policy saw. No path of this
+machine leaves it. The way back is `formats/restoring.py`.
 """
 
 import json
@@ -22,8 +22,9 @@ from deepsport.data.formats.script import Format, Script
 from deepsport.data.formats.table import FORMATS, Form
 from deepsport.data.formats.verl import rl_file, rl_row, sft_file
 from deepsport.data.formats.video_names import VideoNames
+from deepsport.data.formats.writing import writing
 from deepsport.data.source import Dropped, Drops
-from deepsport.durable import disk_errors, read_records, replacing
+from deepsport.durable import disk_errors, read_records
 from deepsport.errors import BadRecord, BadVideo
 from deepsport.policy.base import Image, Message
 from deepsport.records import Episode, Frame, Question, Record
@@ -66,7 +67,7 @@ def export_episodes(
         files = FrameFiles(frames, out.parent, decoded) if frames else None
         desk = _Desk(names=VideoNames(path.parent, videos), limits=limits, source=source, files=files, runner=runner)
         rows = _question_rows(path, desk) if form is Form.VERL else _episode_rows(path, desk, FORMATS[form], calls)
-        with _file(out, form) as write:
+        with _file(out, path, form) as write:
             for row in rows:
                 on_sample()
                 if row is not None:
@@ -91,9 +92,9 @@ class _Desk:
     n_exported: int = 0
     n_images: int = 0
 
-    def urls(self, question: Question, frames: Sequence[Frame]) -> tuple[dict[int, str], str]:
+    def urls(self, question: Question, frames: Sequence[Frame], played: str) -> tuple[dict[int, str], str]:
         """The references to frames by index, and the name of the video. Raises BadRecord."""
-        name, sha256 = self.names.name(question)
+        name, sha256 = self.names.name(question, played)
         moved = [frame.model_copy(update={"video": name}) for frame in frames]
         return {frame.index: write_reference(frame, sha256) for frame in moved}, name
 
@@ -102,9 +103,14 @@ class _Desk:
         if self.files is None:
             return None
         try:
-            return self.files.paths(self.names.place(question.video), self.names.sha256(question), frames)
+            return self.files.paths(self.names.place(question.video), self.names.sha256(question.video), frames)
         except BadVideo as error:
             raise BadRecord("a frame that cannot be decoded") from error
+
+    def drop(self, reason: BadRecord, record: str) -> None:
+        """Counts a record that is left out; its name goes with what is wrong in particular."""
+        cause = reason.__cause__
+        self.drops.add(str(reason), f"{record}: {cause}" if cause else record)
 
     def report(self, form: Form, calls: Calls) -> ExportReport:
         return ExportReport(
@@ -125,7 +131,7 @@ def _episode_rows(path: Path, desk: _Desk, form: Format, calls: Calls) -> Iterat
         try:
             yield _episode_row(episode, desk, form, calls)
         except BadRecord as reason:
-            desk.drops.add(str(reason), episode.id)
+            desk.drop(reason, episode.id)
             yield None
 
 
@@ -134,9 +140,10 @@ def _episode_row(episode: Episode, desk: _Desk, form: Format, calls: Calls) -> R
     _require_licence(episode.question)
     if episode.stop not in ITS_OWN_END:
         raise BadRecord(f"ended by {episode.stop}, not by its own words")
+    desk.names.require_same(episode.question.video, episode.video_sha256)
     conversation = _conversation(episode, desk)
     seen = conversation.episode.frames_seen
-    urls, name = desk.urls(episode.question, seen)
+    urls, name = desk.urls(episode.question, seen, episode.video_sha256)
     lines = lines_of(conversation, calls, lambda frame: urls[frame.index])
     _require_safe(lines, marked=form.marked)
     paths = desk.paths(episode.question, seen)
@@ -153,14 +160,14 @@ def _conversation(episode: Episode, desk: _Desk) -> Conversation:
     place = desk.names.place(episode.question.video)
     try:
         return desk.runner.run(converse(episode, desk.source, desk.limits, video=place))
-    except BadRecord as error:
+    except (BadRecord, BadVideo) as error:
         raise BadRecord("does not play back as recorded") from error
 
 
 def _question_rows(path: Path, desk: _Desk) -> Iterator[Row | None]:
     """A row for each question, None for one that is left out."""
     asked: set[str] = set()
-    for question, with_tool in _questions(path):
+    for question, with_tool, played in _questions(path):
         desk.n_read += 1
         if question.id in asked:
             desk.drops.add("a question that was there before", question.id)
@@ -168,23 +175,27 @@ def _question_rows(path: Path, desk: _Desk) -> Iterator[Row | None]:
             continue
         asked.add(question.id)
         try:
-            yield _question_row(question, desk, with_tool)
-        except (BadRecord, BadVideo) as reason:
-            desk.drops.add("a video that cannot be read" if isinstance(reason, BadVideo) else str(reason), question.id)
+            yield _question_row(question, desk, with_tool, played)
+        except BadRecord as reason:
+            desk.drop(reason, question.id)
+            yield None
+        except BadVideo:
+            desk.drops.add("a video that cannot be read", question.id)
             yield None
 
 
-def _question_row(question: Question, desk: _Desk, with_tool: bool) -> Row:
+def _question_row(question: Question, desk: _Desk, with_tool: bool, played: str) -> Row:
     """Raises BadRecord with the reason why there is none, BadVideo."""
     _require_licence(question)
     if question.gold is None:
         raise BadRecord("no known answer")
+    desk.names.require_same(question.video, played)
     place = desk.names.place(question.video)
     n_frames = desk.source.info(place).n_frames
     here = question.model_copy(update={"video": place})
     messages = desk.runner.run(opening_of(here, desk.source, desk.limits, with_tool=with_tool))
     seen = _frames_in(messages)
-    urls, name = desk.urls(question, seen)
+    urls, name = desk.urls(question, seen, played)
     _require_safe(told_lines(messages, lambda frame: urls[frame.index]), marked=True)
     paths = desk.paths(question, seen) or urls
     desk.n_images += len(seen)
@@ -193,12 +204,13 @@ def _question_row(question: Question, desk: _Desk, with_tool: bool) -> Row:
     return rl_row(asked, lines, desk.n_exported, n_frames, with_tool=with_tool)
 
 
-def _questions(path: Path) -> Iterator[tuple[Question, bool]]:
-    """The questions of a file of questions or of episodes, each with whether the tool was offered."""
+def _questions(path: Path) -> Iterator[tuple[Question, bool, str]]:
+    """The questions of a file of questions or of episodes, each with whether the tool was offered, and the hash of what was
+    played."""
     if _holds_episodes(path):
-        yield from ((episode.question, episode.with_tool) for episode in read_records(path, Episode))
+        yield from ((episode.question, episode.with_tool, episode.video_sha256) for episode in read_records(path, Episode))
     else:
-        yield from ((question, True) for question in read_records(path, Question))
+        yield from ((question, True, "") for question in read_records(path, Question))
 
 
 def _holds_episodes(path: Path) -> bool:
@@ -216,7 +228,7 @@ def _frames_in(messages: Sequence[Message]) -> list[Frame]:
 
 
 def _require_licence(question: Question) -> None:
-    """What the arena renders or a person asks has no source; a source that states no licence permits nothing."""
+    """What a person asks has no source; a source that states no licence permits nothing."""
     if question.provenance is not None and not question.provenance.licence.strip():
         raise BadRecord("a source that states no licence")
 
@@ -242,9 +254,9 @@ def _bare(name: str) -> str:
 
 
 @contextmanager
-def _file(out: Path, form: Form) -> Generator[Callable[[Row], object]]:
+def _file(out: Path, source: Path, form: Form) -> Generator[Callable[[Row], object]]:
     """The file of rows, which takes its place when all of them are written."""
-    with disk_errors(out), replacing(out) as file:
+    with writing(out, source) as file:
         if form not in (Form.VERL, Form.VERL_SFT):
             yield lambda row: file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
             return

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from deepsport import lock
 from deepsport.data.clips import NOTES_NAME, UNREADABLE, Clips, Looked, is_text, linked
 from deepsport.data.fingerprint import CLIPS_NAME, Clip
 from deepsport.data.source import Dropped, Drops, Source
@@ -53,6 +54,7 @@ def import_source(
     drops, counts = Drops(), _Counts()
     clips = clips_of(videos) if videos else None
     with ExitStack() as stack:
+        stack.callback(lock.release, lock.take(folder))
         write = stack.enter_context(record_file(folder / QUESTIONS_NAME))
         write_missing = stack.enter_context(record_file(folder / MISSING_NAME))
         linker = stack.enter_context(linking_to(clips, folder, drops, on_clip)) if clips else None

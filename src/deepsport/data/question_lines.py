@@ -15,7 +15,9 @@ from typing import TextIO
 from pydantic import ValidationError
 
 from deepsport.data.annotation import first_fault
+from deepsport.data.dataset.manifest import MANIFEST_NAME, SPLITS
 from deepsport.data.document import open_text
+from deepsport.data.importing import MISSING_NAME, QUESTIONS_NAME
 from deepsport.durable import disk_errors
 from deepsport.errors import BadRecord
 from deepsport.records import Question
@@ -66,16 +68,26 @@ class Questions:
 
 def questions_at(path: Path) -> Questions:
     """What stands at a path. Raises BadRecord if that holds no questions."""
-    from deepsport.data.dataset.manifest import MANIFEST_NAME, SPLITS
-
-    file = path / "questions.jsonl" if path.is_dir() else path
+    file = path / QUESTIONS_NAME if path.is_dir() else path
     if file.is_file() and file.name != MANIFEST_NAME:
         return Questions(home=file.parent, file=file)
+    if dataset := dataset_at(path):
+        return dataset
+    raise BadRecord(f"{path} is neither a file of questions, nor a folder with a questions.jsonl, nor a dataset.")
+
+
+def dataset_at(path: Path) -> Questions | None:
+    """The dataset that a path means, its manifest or one of its splits, whether or not there is any question in that."""
     if (path / MANIFEST_NAME).is_file():
         return Questions(home=path)
     if (path.parent / MANIFEST_NAME).is_file() and path.name in (MANIFEST_NAME, *SPLITS):
         return Questions(home=path.parent, split=path.name if path.name in SPLITS else None)
-    raise BadRecord(f"{path} is neither a file of questions, nor a folder with a questions.jsonl, nor a dataset.")
+    return None
+
+
+def missing_beside(questions: Path) -> Path:
+    """Where the questions of a file are while their clip is missing."""
+    return questions.with_name(MISSING_NAME if questions.name == QUESTIONS_NAME else f"{questions.stem}.{MISSING_NAME}")
 
 
 def _dataset_lines(folder: Path, only: str | None) -> Iterator[Line]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
+from deepsport.data.dataset.tally import source_and_licence
 from deepsport.data.fingerprint import Clip, load_clips
 from deepsport.data.question_lines import LineFault, questions_at
 from deepsport.records import Choice, Dimension, Question, Record
@@ -112,9 +113,9 @@ class _Counting:
 
     def _add_origin(self, question: Question, home: Path) -> None:
         origin = question.provenance
-        source = origin.source if origin else UNKNOWN
+        source, licence = source_and_licence(question)
         self._sources[source] += 1
-        self._licences.setdefault(source, set()).add(origin.licence if origin else "")
+        self._licences.setdefault(source, set()).add(licence)
         if origin and origin.match:
             self._matches.add(_key(f"{source}/{origin.match}"))
         by_content = _key(origin.video_sha256) if origin and origin.video_sha256 else None

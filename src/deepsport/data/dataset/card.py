@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from deepsport.data.dataset.manifest import LeakReport, Manifest, Sharing, Splitting
+from deepsport.data.dataset.manifest import LeakReport, Manifest, Part, Sharing, Split, Splitting
 
 _SHARED: Mapping[Sharing, str] = {
     Sharing.MATCH: "the same match",
@@ -36,6 +36,18 @@ _HUB_LICENCES = frozenset(
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"))
 
+_ROWS = (
+    "Every row is one question; the columns are flat and typed. `answer` is the reference as text; a closed question has its "
+    "`options`, a numeric one its `number`, `unit` and `tolerance`, an open one its `facts`. `start_s` and `end_s` are "
+    "seconds of the video; `source`, `file`, `record`, `match` and `licence` say where a row comes from."
+)
+
+_LINES = (
+    "Every line is one question, a JSON object. `gold` is the reference: its `answer`, and by its `kind` the `options` of a "
+    "closed question, the `unit` and `tolerance` of a number, or the `facts` of an open answer. `window` is in seconds of the "
+    "video; `provenance` says where a line comes from, and under which licence."
+)
+
 
 def card(manifest: Manifest) -> str:
     """The card as Markdown."""
@@ -52,12 +64,10 @@ def card(manifest: Manifest) -> str:
         "## What is not in it\n",
         "Footage. Questions that cannot be asked or scored, as counted here:\n\n" + _left_out(manifest),
         "## How it was split and checked\n",
-        _splitting(manifest.splitting) + _leaks(manifest.leaks),
+        _splitting(manifest.splitting, manifest.parts) + _leaks(manifest.leaks),
         "## How to read it\n",
-        "Every row is one question; the columns are flat and typed. `answer` is the reference as text; a closed question has its "
-        "`options`, a numeric one its `number`, `unit` and `tolerance`, an open one its `facts`. `start_s` and `end_s` are "
-        "seconds of the video; `source`, `file`, `record`, `match` and `licence` say where a row comes from. `manifest.json` "
-        "holds the sha256 of every shard; `deepsport.data.dataset.folder.read_questions(folder, split)` compares every hash.\n",
+        (_LINES if _is_lines(manifest) else _ROWS) + " `manifest.json` holds the sha256 of every file; "
+        "`deepsport.data.dataset.folder.read_questions(folder, split)` compares every hash.\n",
     )
     return "\n".join(sections)
 
@@ -125,15 +135,17 @@ def _left_out(manifest: Manifest) -> str:
     return _table(["reason", "questions"], [[reason, f"{n:,}"] for reason, n in manifest.left_out.items()])
 
 
-def _splitting(splitting: Splitting | None) -> str:
+def _splitting(splitting: Splitting | None, parts: Mapping[Split, Part]) -> str:
     if splitting is None:
         return "It is not split: everything stands in one part.\n"
     shares = ", ".join(f"{split} {100 * share:.0f}%" for split, share in splitting.shares.items())
     given = f" Given, and not chosen: {', '.join(splitting.fixed)}." if splitting.fixed else ""
+    empty = [split for split, share in splitting.shares.items() if share and split not in parts]
+    nothing = f" Nothing went to {', '.join(empty)}: too few groups, or too large ones." if empty else ""
     chosen = f"shares aimed at: {shares}; seed {splitting.seed}; as even as possible over sports and dimensions" if shares else ""
     return (
         f"Split by match, not by clip: {splitting.n_groups:,} groups of questions that share a match, a video or a wording, the "
-        f"largest of {splitting.n_largest:,} questions{'; ' if chosen else ''}{chosen}.{given}\n"
+        f"largest of {splitting.n_largest:,} questions{'; ' if chosen else ''}{chosen}.{given}{nothing}\n"
     )
 
 
@@ -146,6 +158,10 @@ def _leaks(leaks: LeakReport | None) -> str:
         f"- {_safe(each.clip)} ({each.split}) and {_safe(each.other_clip)} ({each.other_split})\n" for each in leaks.lookalikes
     )
     return f"\n{_table(['compared between splits', 'different ones', 'shared'], rows)}" + (f"\n{found}" if found else "")
+
+
+def _is_lines(manifest: Manifest) -> bool:
+    return any(shard.path.endswith(".jsonl") for part in manifest.parts.values() for shard in part.shards)
 
 
 def _n_questions(manifest: Manifest) -> int:

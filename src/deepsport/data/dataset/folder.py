@@ -2,12 +2,13 @@
 a time.
 
 It is put together in a folder beside its place, and takes that place by its name. A dataset that stood there goes only then; any
-other folder that is not empty is refused, since files of somebody may be in it. A relative video path counts from the dataset.
+other folder that is not empty is refused, since files of somebody may be in it. One process at a time makes it, so that a folder
+found half made is one that a kill left. A relative video path counts from the dataset, as the disk and not the path has it.
 """
 
 import os
 import shutil
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from deepsport.data.dataset.shards import Form, read_shards, shard_writer
 from deepsport.data.dataset.tally import Tally
 from deepsport.durable import disk_errors, write_atomic
 from deepsport.errors import BadRecord, RunError
+from deepsport.lock import holding
 from deepsport.records import Question
 
 
@@ -73,20 +75,38 @@ class DatasetWriter:
 
 @contextmanager
 def taking_the_place_of(out: Path) -> Generator[Path]:
-    """An empty folder that becomes `out` at a clean end. Raises RunError if something else is in the way."""
+    """An empty folder that becomes `out`, or what that links to, at a clean end.
+
+    Raises RunError if something else is in the way, or another process makes the same dataset."""
+    out = real(out)
+    if real(Path()).is_relative_to(out):
+        raise RunError(f"you are in {out}, which would be replaced under your feet. Run the command from another folder.")
     making, old = out.with_name(f".{out.name}.partial"), out.with_name(f".{out.name}.old")
-    with disk_errors(out):
-        _mended(out, making, old)
-        _require_replaceable(out)
-        making.mkdir(parents=True)
-    try:
-        yield making
+    with holding(out):
         with disk_errors(out):
-            if out.exists():
-                out.rename(old)
-            making.rename(out)
-    finally:
-        _mended(out, making, old)
+            _mended(out, making, old)
+            _require_replaceable(out)
+            making.mkdir()
+        try:
+            yield making
+            with disk_errors(out):
+                if out.exists():
+                    out.rename(old)
+                making.rename(out)
+        finally:
+            _mended(out, making, old)
+
+
+def real(path: Path) -> Path:
+    """Where a path leads, without links, "." and "..": what names and relative paths are counted by."""
+    return Path(os.path.realpath(path))
+
+
+def require_apart(out: Path, read: Iterable[Path]) -> None:
+    """Raises RunError if anything that is read for a dataset lies within the folder that it replaces."""
+    for path in read:
+        if real(path).is_relative_to(real(out)):
+            raise RunError(f"{path} is read and lies within {out}, which would be replaced. Choose another folder.")
 
 
 def _mended(out: Path, making: Path, old: Path) -> None:
@@ -111,6 +131,7 @@ def read_questions(path: Path, split: Split) -> Iterator[Question]:
 def load_split(path: Path) -> list[Question]:
     """The questions of `DATASET/train`, or of a dataset that has one split only, with usable video paths. Raises BadRecord."""
     folder, split = _split_of(path)
+    folder = real(folder)
     return [
         question.model_copy(update={"video": os.path.normpath(folder / question.video)})
         for question in read_questions(folder, split)

@@ -44,7 +44,7 @@ class Gathered:
 
     files: Sequence[QuestionFile]
     out: Path
-    """The folder of the dataset."""
+    """The folder of the dataset, without links: a path from it that goes up would lead elsewhere."""
     watch: Watch
     left_out: Counter[str] = field(default_factory=Counter[str])
     ends: "array[int]" = field(default_factory=lambda: array("Q"))
@@ -52,12 +52,18 @@ class Gathered:
 
     def traces(self) -> Traces:
         """Reads everything once. Raises BadRecord for a broken line, an id that is there twice, or no question at all."""
-        traces = Traces(os.path.abspath(self.out))
+        traces = Traces(str(self.out))
         with self.watch("reading", None) as tick:
             for file in self.files:
+                n_before = len(traces)
                 for question in self._of_file(file.path, self.left_out):
                     traces.add(question)
                     tick()
+                if file.split and len(traces) == n_before:
+                    raise BadRecord(
+                        f"{file.path} is given as {file.split} and holds no question that can be asked. "
+                        "Leave it away or give another."
+                    )
                 self.ends.append(len(traces))
         if not len(traces):
             raise BadRecord(
@@ -89,7 +95,7 @@ class Gathered:
     def _of_file(self, path: Path, left_out: Counter[str]) -> Iterator[Question]:
         if not path.is_file():
             raise BadRecord(f"{path} is not a file. Give the path of a .jsonl file of questions.")
-        way = os.path.relpath(path.absolute().parent, self.out.absolute())
+        way = os.path.relpath(os.path.realpath(path.parent), self.out)
         for question in read_records(path, Question):
             if reason := why_left_out(question):
                 left_out[reason] += 1

@@ -4,7 +4,7 @@ A match, a video file, the content of a video or a wording in two splits is a le
 merely look alike may be another encoding of one another or only the same camera: that is reported, and for a person to judge.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,10 +62,13 @@ def looks_of(folders: Iterable[Path], traces: Traces) -> Looks:
     return Looks(clips, alike_pairs(clips))
 
 
-def leaking_rows(traces: Traces, wordings: Keys, sides: Sides) -> Iterator[LeakingRow]:
-    """Every row that shares something with a later split (train, val, test, in this order), once for each thing shared."""
+def leaking_rows(traces: Traces, wordings: Keys, sides: Sides, given: Collection[Split] = ()) -> Iterator[LeakingRow]:
+    """Every row that shares something with a split that is kept before its own, once for each thing shared. A split that was
+    given is kept before one that was chosen, and of those a later one first (train, val, test, in this order)."""
+    kept_last_S = sorted(range(len(SPLITS)), key=lambda side: (SPLITS[side] in given, side))
+    standing = np.argsort(kept_last_S)[sides]
     for sharing, keys in _columns(traces, wordings).items():
-        order = np.lexsort((np.arange(len(keys)), -sides.astype(np.int64), keys))
+        order = np.lexsort((np.arange(len(keys)), -standing, keys))
         ends = np.nonzero(np.diff(keys[order]))[0] + 1
         mixed = [rows for rows in np.split(order, ends) if len(rows) > 1 and sides[rows[0]] != sides[rows[-1]] and keys[rows[0]]]
         for rows in mixed:

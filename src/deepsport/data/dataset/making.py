@@ -3,14 +3,13 @@
 The questions are read three times and what is written twice, so that memory holds numbers about them and never all of them.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 
-from deepsport.data.dataset.folder import DatasetWriter, taking_the_place_of
+from deepsport.data.dataset.folder import DatasetWriter, real, require_apart, taking_the_place_of
 from deepsport.data.dataset.gathering import Gathered, QuestionFile, Watch
 from deepsport.data.dataset.leak import Leak, LeakingRow, Looks, leaking_rows, looks_of, named, report
 from deepsport.data.dataset.manifest import SPLITS, LeakReport, Manifest, Part, Split, Splitting
@@ -50,6 +49,8 @@ def make_dataset(
 
     Raises LeakError, with every leak in `leaks_file(out)`, if splits that were given share something; nothing is then written."""
     shares = _free_shares(shares, files)
+    out = real(out)
+    require_apart(out, (file.path for file in files))
     gathered = Gathered(sorted(files, key=lambda file: file.path.absolute()), out, watch)
     traces = gathered.traces()
     looks = looks_of(sorted({file.path.parent for file in files}), traces)
@@ -59,13 +60,14 @@ def make_dataset(
         for row, question in enumerate(gathered.again("writing", traces)):
             writer.add(question, SPLITS[int(sides[row])])
         parts = writer.parts()
-        leaks = _checked(_Written(folder, out, parts, watch), looks)
+        leaks = _checked(_Written(folder, out, parts, watch), looks, splitting.fixed)
         leaks_file(out).unlink(missing_ok=True)  # of an earlier attempt
         return writer.finish(parts, gathered.left_out, splitting, leaks)
 
 
 def leaks_file(out: Path) -> Path:
     """Where the leaks are listed that a dataset was not written for."""
+    out = real(out)
     return out.with_name(f"{out.name}.leaks.jsonl")
 
 
@@ -114,14 +116,14 @@ class _Written:
                 tick()
 
 
-def _checked(written: _Written, looks: Looks) -> LeakReport:
+def _checked(written: _Written, looks: Looks, given: Sequence[Split]) -> LeakReport:
     """What was compared. Raises LeakError."""
-    traces = Traces(os.path.abspath(written.out))
+    traces = Traces(str(written.out))
     for question in written.questions("checking"):
         traces.add(question)
     sides = written.sides()
     wordings = near_equal(written.questions("checking words"), traces)
-    leaks = list(leaking_rows(traces, wordings, sides))
+    leaks = list(leaking_rows(traces, wordings, sides, given))
     if leaks:
         raise LeakError(_refusal(written, leaks, sides))
     return report(traces, wordings, sides, looks, leaks)

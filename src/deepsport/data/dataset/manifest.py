@@ -24,17 +24,12 @@ CARD_NAME = "README.md"
 
 MANIFEST_VERSION = 1
 
-OWN_SOURCE = "deepsport"
-"""What questions without provenance are counted under: those of the arena."""
-OWN_LICENCE = "Apache-2.0"
-"""Of those: the arena draws them, and they may be passed on as the package may."""
-
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 class Shard(Record):
-    """A Parquet file of a split."""
+    """A file of a split: Parquet, or JSON lines if its name ends so."""
 
     path: str
     """From the folder of the dataset."""

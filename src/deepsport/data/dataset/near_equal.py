@@ -1,7 +1,8 @@
 """Questions that are nearly the same in words: copied with a word changed, or one comment in two sources.
 
 A question is known by its answer and its text. But a text that recurs on FORMULA_CLIPS clips or more, numbers aside, is a formula
-("Which jump is this?"), and so is such an answer; formulas say nothing, and are left away. What is left counts if it has
+("Which jump is this?"), and so is such an answer; formulas say nothing, and are left away. The text or the answer of a closed
+question is one as soon as its source has it for TEMPLATE_MATCHES matches: importers phrase those. What is left counts if it has
 FEWEST_WORDS different words. Two are near-equal if they share NEAR of their triples of neighbouring words (Jaccard), or HALF of
 them and differ in no more than the triples of one changed word. Candidates come from MinHash in BANDS bands of ROWS (of pairs at
 0.8 none in a billion is missed, at 0.6 one in 15,000, at 0.5 one in 200), and are compared exactly. Near-equal wordings that
@@ -22,6 +23,7 @@ from deepsport.records import Question
 from deepsport.reward.wording import plain
 
 FORMULA_CLIPS = 4
+TEMPLATE_MATCHES = 2
 FEWEST_WORDS = 8
 NEAR = 0.8
 HALF = 0.5
@@ -46,24 +48,30 @@ def near_equal(questions: Iterable[Question], traces: Traces) -> Keys:
     """For each question the number of its near-equal wordings, 0 if it has none or too few words. The questions are those of the
     traces, in the same order."""
     clips = _clips(traces)
-    text_is_formula, answer_is_formula = recurring(column(traces.texts), clips), recurring(column(traces.answers), clips)
+    text_is_formula = recurring(column(traces.texts), clips, FORMULA_CLIPS) | _phrased(traces.templates, traces)
+    answer_is_formula = recurring(column(traces.answers), clips, FORMULA_CLIPS) | _phrased(traces.labels, traces)
     wordings = _Wordings()
     for row, question in enumerate(questions):
         text, answer = wording(question)
         telling = ("" if text_is_formula[row] else plain(text), "" if answer_is_formula[row] else plain(answer))
         wordings.add(" ".join(telling).split()[:MOST_WORDS])
     groups = wordings.groups()
-    return np.where(recurring(groups, clips), np.uint64(0), groups)
+    return np.where(recurring(groups, clips, FORMULA_CLIPS), np.uint64(0), groups)
 
 
-def recurring(keys: Keys, clips: Keys) -> NDArray[np.bool_]:
-    """Whether each key is found on FORMULA_CLIPS different clips or more."""
-    order = np.lexsort((clips, keys))
-    keys_in_order, clips_in_order = keys[order], clips[order]
+def recurring(keys: Keys, places: Keys, enough: int) -> NDArray[np.bool_]:
+    """Whether each key is found in `enough` different places or more."""
+    order = np.lexsort((places, keys))
+    keys_in_order, places_in_order = keys[order], places[order]
     fresh = np.ones(len(keys), dtype=bool)
-    fresh[1:] = (keys_in_order[1:] != keys_in_order[:-1]) | (clips_in_order[1:] != clips_in_order[:-1])
+    fresh[1:] = (keys_in_order[1:] != keys_in_order[:-1]) | (places_in_order[1:] != places_in_order[:-1])
     found, counts = np.unique(keys_in_order[fresh], return_counts=True)
-    return np.isin(keys, found[counts >= FORMULA_CLIPS])
+    return np.isin(keys, found[counts >= enough])
+
+
+def _phrased(keys: "array[int]", traces: Traces) -> NDArray[np.bool_]:
+    """Whether the words of a closed question, with its source, are found in matches enough; 0 are no words."""
+    return (column(keys) != 0) & recurring(column(keys), column(traces.matches), TEMPLATE_MATCHES)
 
 
 def _clips(traces: Traces) -> Keys:

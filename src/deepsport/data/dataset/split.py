@@ -1,8 +1,9 @@
 """Which split each question goes to: whole groups of questions that must stay together, in the shares that were asked for.
 
 Groups share a match, a file, a video, a wording or the looks of a clip. The largest is placed first, each where it brings the
-numbers of every sport and dimension nearest to their shares (squared deviations, each in proportion to what is wanted there).
-The seed decides between equals; the order of the questions decides nothing.
+numbers of every sport and dimension nearest to their shares (squared deviations, each in proportion to what is wanted there),
+and that of all questions, which weighs as much as those together: where every sport has a few matches, no split of theirs is
+near its share, but the whole is. The seed decides between equals; the order of the questions decides nothing.
 """
 
 from collections import defaultdict
@@ -39,23 +40,30 @@ def assigned(traces: Traces, groups: NDArray[np.int64], fixed: Sides, shares: Ma
     sides = fixed.copy()
     free = np.nonzero(fixed == UNDECIDED)[0]
     wanted_S = np.array([shares.get(split, 0.0) for split in SPLITS], dtype=np.float64)
-    strata = _strata(traces)
-    wanted_SK: NDArray[np.float64] = wanted_S[:, None] * np.bincount(strata[free], minlength=len(traces.names)).astype(np.float64)
+    strata, total = _strata(traces), len(traces.names)  # the last column counts all strata together
+    free_K = np.append(np.bincount(strata[free], minlength=total), len(free)).astype(np.float64)
+    wanted_SK: NDArray[np.float64] = wanted_S[:, None] * free_K
+    weights_K = np.append(np.ones(total), total)
     placed_SK = np.zeros(wanted_SK.shape)
     for rows in _largest_first(traces, groups, free, seed):
         present, counts = np.unique(strata[rows], return_counts=True)
-        side = _nearest(placed_SK[:, present], wanted_SK[:, present], counts, wanted_S)
+        present, counts = np.append(present, total), np.append(counts, len(rows))
+        side = _nearest(placed_SK[:, present], wanted_SK[:, present], counts, wanted_S, weights_K[present])
         placed_SK[side, present] += counts
         sides[rows] = side
     return sides
 
 
 def _nearest(
-    placed_SK: NDArray[np.float64], wanted_SK: NDArray[np.float64], counts_K: NDArray[np.int64], wanted_S: NDArray[np.float64]
+    placed_SK: NDArray[np.float64],
+    wanted_SK: NDArray[np.float64],
+    counts_K: NDArray[np.int64],
+    wanted_S: NDArray[np.float64],
+    weights_K: NDArray[np.float64],
 ) -> int:
     """The split that a group costs the least in; one that nothing is wanted in takes nothing."""
     grown_SK = placed_SK + counts_K - wanted_SK
-    cost_S = ((grown_SK**2 - (placed_SK - wanted_SK) ** 2) / np.maximum(wanted_SK, 1)).sum(axis=1)
+    cost_S = (weights_K * (grown_SK**2 - (placed_SK - wanted_SK) ** 2) / np.maximum(wanted_SK, 1)).sum(axis=1)
     return int(np.argmin(np.where(wanted_S > 0, cost_S, np.inf)))
 
 

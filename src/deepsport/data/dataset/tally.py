@@ -6,17 +6,19 @@ from collections import Counter, defaultdict
 import numpy as np
 
 from deepsport.data.dataset.leak import n_different
-from deepsport.data.dataset.manifest import OWN_LICENCE, OWN_SOURCE, Part, Shard
+from deepsport.data.dataset.manifest import Part, Shard
 from deepsport.data.dataset.traces import key, match_name
 from deepsport.records import Question
 
 UNKNOWN = "unknown"
 
+NO_SOURCE = "none"
+
 
 def source_and_licence(question: Question) -> tuple[str, str]:
-    """Where a question comes from and what its record stands under; without provenance it is ours."""
+    """Where a question comes from and what its record stands under, which is empty if nobody says so."""
     origin = question.provenance
-    return (origin.source, origin.licence.strip()) if origin else (OWN_SOURCE, OWN_LICENCE)
+    return (origin.source, origin.licence.strip()) if origin else (NO_SOURCE, "")
 
 
 class Tally:

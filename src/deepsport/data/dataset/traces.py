@@ -1,10 +1,11 @@
-"""What of a question decides with whom it must stay when a dataset is split, as numbers: some sixty bytes a question.
+"""What of a question decides with whom it must stay when a dataset is split, as numbers: some seventy bytes a question.
 
 match      the match, competition or broadcast. A soccer match named by its date, its kick-off and its teams is the same match in
            every source; any other name counts within its source; a question without provenance has its video for a match
 file       the video file
 footage    the content of the video, where it is known
 text       the text without its options, and `answer` the reference, each without its numbers: what recurs is a formula
+template   the source and the text of a closed question, which an importer may have phrased; `label` the source and its answer
 
 Names are kept as 64 bits of their hash: two names in a million records are confused once in forty million datasets.
 """
@@ -45,6 +46,9 @@ class Traces:
     footage: "array[int]" = field(default_factory=_keys)
     texts: "array[int]" = field(default_factory=_keys)
     answers: "array[int]" = field(default_factory=_keys)
+    templates: "array[int]" = field(default_factory=_keys)
+    """0 for an open question, as in `labels`."""
+    labels: "array[int]" = field(default_factory=_keys)
     strata: "array[int]" = field(default_factory=lambda: array("I"))
     """Index into `names`."""
     names: dict[str, int] = field(default_factory=dict[str, int])
@@ -62,6 +66,8 @@ class Traces:
         self.footage.append(key(content) if (content := footage_of(question)) else 0)
         self.texts.append(_skeleton(text))
         self.answers.append(_skeleton(answer))
+        self.templates.append(_of_source(question, text))
+        self.labels.append(_of_source(question, answer))
         stratum = f"{question.sport or 'unknown'}/{question.dimension or 'unknown'}"
         self.strata.append(self.names.setdefault(stratum, len(self.names)))
 
@@ -103,6 +109,13 @@ def wording(question: Question) -> tuple[str, str]:
         case gold:
             text, answer = question.text, gold.answer
     return text, answer
+
+
+def _of_source(question: Question, words: str) -> int:
+    if not isinstance(question.gold, Choice | Number):
+        return 0
+    source = question.provenance.source if question.provenance else ""
+    return key(f"{source}: {_NUMBER.sub('#', words)}")
 
 
 def _skeleton(words: str) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepsport.agent.rollout import Limits, run_episode
-from deepsport.errors import BadRecord, PolicyError
+from deepsport.errors import BadRecord, BadVideo, PolicyError
 from deepsport.policy.base import Message, Pixels, Sampling
 from deepsport.policy.scripted import Scripted
 from deepsport.records import Episode, Frame, Question, StopReason, Turn
@@ -61,15 +61,16 @@ async def converse(episode: Episode, source: FrameSource, limits: Limits, *, vid
             f"episode {episode.id} plays back differently ({played.stop}, {len(played.frames_seen)} frames) than recorded "
             f"({episode.stop}, {len(episode.frames_seen)} frames) {played.detail}: was {place} replaced?"
         )
+    played = played.model_copy(update={"video_sha256": episode.video_sha256})
     exchanges = tuple(Exchange(*pair) for pair in zip(told, played.turns, strict=True))
     return Conversation(episode=played, exchanges=exchanges, n_frames=source.info(place).n_frames)
 
 
 async def opening_of(question: Question, source: FrameSource, limits: Limits, *, with_tool: bool = True) -> list[Message]:
-    """What a policy is told first. Raises BadRecord if the video cannot be read."""
+    """What a policy is told first. Raises BadRecord if its video brings no frames, with what is wrong as its cause."""
     told, played = await _record(question, [], source, limits, with_tool=with_tool, seed=0, name="", episode_id=question.id)
     if not told:
-        raise BadRecord(f"question {question.id}: {played.detail}")
+        raise BadRecord("does not open") from BadVideo(played.detail)
     return list(told[0])
 
 

@@ -30,6 +30,8 @@ class Origin(Record):
     limits: Limits
     n_frames: int
     """Of the video."""
+    video_sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
+    """Of the video file that was played, where it was taken."""
     verbatim: dict[int, str] = Field(default_factory=dict[int, str])
     """Replies, by place, that were not spelt as a call is written."""
     frames: tuple[str, ...] | None = None
@@ -50,6 +52,7 @@ def origin_of(
         with_tool=episode.with_tool,
         limits=limits,
         n_frames=conversation.n_frames,
+        video_sha256=episode.video_sha256,
         verbatim={
             place: turn.text
             for place, turn in enumerate(episode.turns[:-1])

@@ -14,16 +14,17 @@ from pydantic import JsonValue, ValidationError
 from deepsport.data.annotation import json_items
 from deepsport.data.clips import Clips
 from deepsport.data.document import is_object, open_text
-from deepsport.data.fingerprint import content_hash
+from deepsport.data.formats.content import Contents
 from deepsport.data.formats.frame_reference import read_reference
 from deepsport.data.formats.line import Line, Row, all_urls
 from deepsport.data.formats.origin import Origin, read_origin
 from deepsport.data.formats.returning import gathered, returned
 from deepsport.data.formats.table import lines_in
 from deepsport.data.formats.verl import parquet_rows
+from deepsport.data.formats.writing import writing
 from deepsport.data.rows import json_lines
 from deepsport.data.source import Dropped, Drops
-from deepsport.durable import disk_errors, replacing
+from deepsport.durable import disk_errors
 from deepsport.errors import BadAnnotation, BadRecord
 from deepsport.records import Episode, Record
 
@@ -45,11 +46,12 @@ def restore_episodes(
 ) -> RestoreReport:
     """Writes the episodes of a file that was exported, here or elsewhere; `videos`: the folder to look for their videos in.
 
-    Raises BadRecord for a file that cannot be read, or holds no row at all, and RunError if the disk does not take it."""
+    Raises BadRecord for a file that cannot be read, or holds no row at all, BadConfig for an output that is the input, RunError
+    if the disk does not take it."""
     drops, layouts, n_read, n_ours = Drops(), Counter[str](), 0, 0
     seen: set[str] = set()
-    clips = _clips(videos)
-    with disk_errors(out), replacing(out) as file, Runner() as runner:
+    clips, contents = _clips(videos), Contents()
+    with writing(out, path) as file, Runner() as runner:
         for name, row in _rows(path, drops):
             n_read += 1
             on_row()
@@ -59,7 +61,7 @@ def restore_episodes(
                 episode = _episode(row, lines, origin, name, runner, drops)
                 if episode.id in seen:
                     raise BadRecord("an id that was there before")
-                episode = _linked(episode, _hash(lines, origin), clips) if clips else episode
+                episode = _linked(episode, _hashes(lines, origin), clips, contents) if clips else episode
             except BadRecord as reason:
                 drops.add(str(reason), name)
                 continue
@@ -128,22 +130,23 @@ def _clips(videos: Path | None) -> Clips | None:
     return clips
 
 
-def _hash(lines: tuple[Line, ...], origin: Origin | None) -> str:
-    """Of the video that the frames of a row are from; empty if it does not say."""
+def _hashes(lines: tuple[Line, ...], origin: Origin | None) -> set[str]:
+    """What a row says about the content of its video: one hash, if it does not contradict itself; none if it does not say."""
     urls = origin.frames if origin and origin.frames is not None else all_urls(lines)
+    played = origin.video_sha256 if origin else ""
     try:
-        return read_reference(urls[0]).sha256 if urls else ""
+        return {played, *(read_reference(url).sha256 for url in urls)} - {""}
     except BadRecord:
-        return ""
+        return {played} - {""}
 
 
-def _linked(episode: Episode, sha256: str, clips: Clips) -> Episode:
+def _linked(episode: Episode, hashes: set[str], clips: Clips, contents: Contents) -> Episode:
     """The episode over the video in the folder, as it was if that has none. Raises BadRecord for one of other content."""
     video = episode.question.video
     file = clips.find(video) if video else None
     if file is None:
         return episode
-    if sha256 and content_hash(file) != sha256:
+    if hashes and hashes != {contents.sha256(str(file))}:
         raise BadRecord("a video of this name, and of other content")
     return _over(episode, str(file))
 

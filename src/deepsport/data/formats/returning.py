@@ -26,8 +26,14 @@ from deepsport.video.probe import VideoInfo
 from deepsport.video.source import FrameSource
 
 _TAG = re.compile(r"</?(?:think|answer|tool[_ ]call)\b", re.IGNORECASE)
-_ASKED = re.compile(r"Question: (.*?)(?:\n?tool: \w+\s*)?", re.DOTALL)
-"""The last of what an opening of this package says."""
+_OPENING = re.compile(
+    r"(?:You answer questions about a sports video\..*?\n)?"  # rules, in layouts that have no place for them
+    r"Video: (?:[^\n]*, )?\d+ frames, \d+\.\d\d s\.\n"
+    r"(?:frame \d+ \([^\n]*\n)*"
+    rf"Question: (.*?)(?:\ntool: (?:{TOOL_NAME}|none)\s*)?",
+    re.DOTALL,
+)
+"""What an opening of this package says, from its first word to its last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ def returned(lines: Sequence[Line], origin: Origin, runner: Runner) -> Episode:
         _, played = runner.run(replay(origin.question, texts, source, origin.limits, like=like))
     if played.stop not in ITS_OWN_END or played.frames_seen != frames or len(played.turns) != len(texts):
         raise BadRecord("does not play back as its metadata says")
-    return played.model_copy(update={"usage": Usage()})
+    return played.model_copy(update={"usage": Usage(), "video_sha256": origin.video_sha256})
 
 
 def gathered(lines: Sequence[Line], name: str, drops: Drops) -> Episode:
@@ -202,8 +208,8 @@ def _stop(last: Turn) -> StopReason:
 def _question(told: Sequence[Line]) -> str:
     """What the user asked; of an opening of this package only the question itself."""
     text = "".join(line.text for line in told if line.role == "user").strip()
-    asked = _ASKED.fullmatch(text, max(text.rfind("Question: "), 0))
-    question = asked[1].strip() if asked else text
+    opening = _OPENING.fullmatch(text)
+    question = opening[1].strip() if opening else text
     if not question:
         raise BadRecord("no question")
     return question

@@ -92,7 +92,7 @@ def sharegpt_lines(row: Row) -> tuple[Line, ...]:
     said = row.get("conversations")
     if not isinstance(said, list):
         raise BadRecord("no list of conversations")
-    given = row.get("images", row.get("image"))
+    given = next((row[key] for key in ("images", "image") if row.get(key) is not None), None)
     images = Images(given if given is not None else [])
     system = row.get("system")
     lines = [Line(role="system", parts=(system,))] if isinstance(system, str) and system else []
