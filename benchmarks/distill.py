@@ -29,6 +29,7 @@ from deepsport.data.distill.acting import ACTED, act
 from deepsport.data.distill.cast import open_cast
 from deepsport.data.distill.distill import questions_of
 from deepsport.data.distill.recipe import DistillRecipe, TeacherConfig
+from deepsport.data.distill.record_index import EpisodeIndex
 from deepsport.records import Choice, Question
 from deepsport.run import Run
 from deepsport.versions import versions
@@ -100,7 +101,7 @@ async def acting(folder: Path, recipe: DistillRecipe) -> float:
     with Run.open(folder, None) as run, FrameSource() as source:
         async with open_cast(recipe, questions, folder, None) as cast:
             watch = asyncio.create_task(longest_hold())
-            await act(run, recipe, cast, questions, {}, source, lambda _: None)
+            await act(run, recipe, cast, questions, {}, EpisodeIndex(run.path(ACTED)), source, lambda _: None)
             watch.cancel()
             assert run.path(ACTED).exists()
             return (await asyncio.gather(watch, return_exceptions=True), Hold.longest_s)[1]

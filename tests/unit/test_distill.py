@@ -19,8 +19,9 @@ from deepsport.data.distill.facts import facts_by_rule, names_the_answer
 from deepsport.data.distill.hints import Hinted, gives_away
 from deepsport.data.distill.judging import Judgement, judge_episode
 from deepsport.data.distill.recipe import Bounds, DistillRecipe, TeacherConfig
-from deepsport.data.distill.selection import Playback, frames_sha256, moved, select
+from deepsport.data.distill.selection import Playback, frames_sha256, select
 from deepsport.data.distill.workers import work_through
+from deepsport.data.moved import moved
 from deepsport.durable import read_records
 from deepsport.errors import BadConfig, BadRecord, RunError, Stopped
 from deepsport.policy.base import Message, Pixels, Sampling

@@ -7,7 +7,7 @@ the seed and its id, so neither the order nor a restart changes an episode.
 
 import asyncio
 import zlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 
 from deepsport.agent.rollout import Limits, run_episode
@@ -54,7 +54,7 @@ async def evaluate(
         if on_episode:
             on_episode(episode)
 
-    await _all([answer(question) for question in questions if question.id not in finished])
+    await together([answer(question) for question in questions if question.id not in finished])
     return [finished[question.id] for question in questions]
 
 
@@ -121,12 +121,12 @@ def _finished(questions: Sequence[Question], run: Run, name: str) -> dict[str, E
     return finished
 
 
-async def _all(episodes: Sequence[Coroutine[None, None, None]]) -> None:
+async def together(jobs: Iterable[Coroutine[None, None, None]]) -> None:
     """Waits for all; the first one that raises ends the others, and an error with a message of its own is raised bare."""
     try:
         async with asyncio.TaskGroup() as group:
-            for episode in episodes:
-                group.create_task(episode)
+            for job in jobs:
+                group.create_task(job)
     except ExceptionGroup as failed:
         known, others = failed.split(DeepSportError)
         if known is None or others is not None:

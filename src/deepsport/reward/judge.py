@@ -150,10 +150,17 @@ async def judged_accuracy(episode: Episode, judge: Judge) -> float | None:
     """Accuracy of the final answer in [0, 1]: by rule where that is possible, else the judge's; None if nobody could say.
 
     None too for an episode that fell to a fault of the server or the video, which is nobody's answer."""
+    accuracy, _ = await accuracy_and_verdict(episode, judge)
+    return accuracy
+
+
+async def accuracy_and_verdict(episode: Episode, judge: Judge) -> tuple[float | None, Verdict | None]:
+    """`judged_accuracy`, and what the judge said, if it was asked."""
     by_rule = answer_accuracy(episode)
     if by_rule is not None or episode.question.gold is None or episode.stop in FAULTS:
-        return by_rule
-    return (await judge.judge(case_of_answer(episode.question, episode.answer))).accuracy
+        return by_rule, None
+    verdict = await judge.judge(case_of_answer(episode.question, episode.answer))
+    return verdict.accuracy, verdict
 
 
 def _answer_sections(case: Case) -> Iterator[Section]:

@@ -49,11 +49,12 @@ async def act(
     cast: Cast,
     questions: Sequence[Question],
     facts: Mapping[str, str],
+    played: EpisodeIndex,
     source: FrameSource,
     on_episode: Callable[[Episode], None],
 ) -> None:
-    """Plays and records what is not yet on record. Raises Stopped, and PolicyError if nothing gets through."""
-    played, losses = EpisodeIndex(run.path(ACTED)), Losses("trajectories")
+    """Plays and records what is not yet `played`. Raises Stopped, and PolicyError if nothing gets through."""
+    losses = Losses("trajectories")
 
     async def play(sample: Sample) -> None:
         hinted = recipe.hints is Hints.GIVEN

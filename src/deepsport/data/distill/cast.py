@@ -4,7 +4,7 @@ All endpoints of a run share one allowance and one file of replies, so that a li
 request that was answered is sent again, whichever step it belongs to.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from deepsport.arena.checker import ArenaChecker
 from deepsport.arena.generate import load_truths
 from deepsport.arena.oracle import Oracle
+from deepsport.arena.truth import ClipTruth
 from deepsport.data.distill.footage import Footage
 from deepsport.data.distill.recipe import DistillRecipe
 from deepsport.errors import BadConfig
@@ -48,6 +49,7 @@ async def open_cast(
     """Opens everybody, and closes all connections at the end. Raises BadConfig."""
     if max_usd is not None:
         _require_prices(recipe)
+    truths = _truths_for(recipe)
     endpoints: list[OpenAIPolicy] = []
     with ReplyCache(folder / REPLIES) as cache:
         allowance = Allowance(max_usd, cache.spent_usd())
@@ -58,8 +60,8 @@ async def open_cast(
 
         try:
             yield Cast(
-                teacher=_teacher(recipe, questions, opened),
-                judge=_judge(recipe, opened),
+                teacher=_teacher(recipe, questions, truths, opened),
+                judge=_judge(recipe, truths, opened),
                 writer=opened(recipe.writer) if recipe.writer else None,
                 allowance=allowance,
                 footage=Footage(),
@@ -84,32 +86,33 @@ def _require_prices(recipe: DistillRecipe) -> None:
             )
 
 
-def _teacher(recipe: DistillRecipe, questions: Sequence[Question], opened: Callable[..., OpenAIPolicy]) -> Policy:
-    config = recipe.teacher
-    return opened(config, native_tools=config.native_tools) if config else _oracle(recipe, questions)
-
-
-def _judge(recipe: DistillRecipe, opened: Callable[..., OpenAIPolicy]) -> Judge:
-    config = recipe.judge
-    return ModelJudge(opened(config), max_tokens=config.max_reply_tokens) if config else _rules(recipe)
-
-
-def _arena_of(recipe: DistillRecipe) -> Path | None:
-    """The folder of the arena set that the questions are of, if they are."""
+def _truths_for(recipe: DistillRecipe) -> Mapping[str, ClipTruth] | None:
+    """Of the arena set that the questions are of, if they are and somebody is wanted who knows them."""
     folder = Path(recipe.questions).parent
-    return folder if (folder / "truth.jsonl").exists() else None
+    wanted = not (recipe.teacher and recipe.judge)
+    return load_truths(folder) if wanted and (folder / "truth.jsonl").exists() else None
 
 
-def _oracle(recipe: DistillRecipe, questions: Sequence[Question]) -> Oracle:
-    folder = _arena_of(recipe)
-    if folder is None:
+def _oracle(recipe: DistillRecipe, questions: Sequence[Question], truths: Mapping[str, ClipTruth] | None) -> Oracle:
+    if truths is None:
         raise BadConfig(
             f"{recipe.questions} is not of an arena set, so the arena's oracle cannot be the teacher. "
             "Name one: a [teacher] table with model and base_url."
         )
-    return Oracle(load_truths(folder), questions, haste=recipe.haste)
+    return Oracle(truths, questions, haste=recipe.haste)
 
 
-def _rules(recipe: DistillRecipe) -> Judge:
-    folder = _arena_of(recipe)
-    return ArenaChecker(load_truths(folder)) if folder else OfflineJudge()
+def _teacher(
+    recipe: DistillRecipe,
+    questions: Sequence[Question],
+    truths: Mapping[str, ClipTruth] | None,
+    opened: Callable[..., OpenAIPolicy],
+) -> Policy:
+    config = recipe.teacher
+    return opened(config, native_tools=config.native_tools) if config else _oracle(recipe, questions, truths)
+
+
+def _judge(recipe: DistillRecipe, truths: Mapping[str, ClipTruth] | None, opened: Callable[..., OpenAIPolicy]) -> Judge:
+    if recipe.judge:
+        return ModelJudge(opened(recipe.judge), max_tokens=recipe.judge.max_reply_tokens)
+    return ArenaChecker(truths) if truths is not None else OfflineJudge()

@@ -60,10 +60,10 @@ async def _distill(
         with _interruptible(cast.allowance):
             step = Steps(run, recipe, cast, questions, source)
             facts = await step.facts()
-            await step.acting(facts)
-            judgements = await step.judging(facts)
-            kept = await step.selection(judgements)
-    return step.write_report(facts, kept)
+            played = await step.acting(facts)
+            judgements = await step.judging(facts, played)
+            kept = await step.selection(judgements, played)
+    return step.write_report(facts, kept, played)
 
 
 def _require_same(run: Run, questions: Sequence[Question]) -> None:

@@ -12,8 +12,7 @@ from deepsport.data.distill.checks import Drop, fault_of_ending, fault_of_form, 
 from deepsport.data.distill.hints import gives_away
 from deepsport.data.distill.recipe import DistillRecipe, Hints
 from deepsport.records import Episode, Record
-from deepsport.reward.gated import answer_accuracy
-from deepsport.reward.judge import Judge, Unscored, Verdict, case_of_answer, case_of_thoughts
+from deepsport.reward.judge import Judge, Unscored, Verdict, accuracy_and_verdict, case_of_thoughts
 
 
 class Judgement(Record):
@@ -32,6 +31,8 @@ class Judgement(Record):
     n_calls: int = Field(default=0, ge=0)
     n_characters: int = Field(default=0, ge=0)
     """Of all thoughts."""
+    prompt_tokens: int = Field(default=0, ge=0)
+    reply_tokens: int = Field(default=0, ge=0)
     words_sha256: str = ""
     """Of all replies, in the canonical spelling: two trajectories that say the same share it."""
 
@@ -43,6 +44,8 @@ async def judge_episode(episode: Episode, facts: str, judge: Judge, recipe: Dist
         question_id=episode.question.id,
         n_calls=len(episode.calls),
         n_characters=sum(len(turn.thought) for turn in episode.turns),
+        prompt_tokens=episode.usage.prompt_tokens,
+        reply_tokens=episode.usage.reply_tokens,
         words_sha256=hashlib.sha256("\n".join(turn.text for turn in canonical(episode).turns).encode()).hexdigest(),
     )
 
@@ -51,7 +54,7 @@ async def judge_episode(episode: Episode, facts: str, judge: Judge, recipe: Dist
 
     if drop := fault_of_ending(episode):
         return dropped(drop, episode.detail)
-    accuracy, verdict = await _accuracy(episode, judge)
+    accuracy, verdict = await accuracy_and_verdict(episode, judge)
     if accuracy is None:
         return dropped((verdict and _without_verdict(verdict)) or Drop.UNDECIDED, verdict.reason if verdict else "")
     kept = kept.model_copy(update={"accuracy": accuracy})
@@ -70,15 +73,6 @@ async def judge_episode(episode: Episode, facts: str, judge: Judge, recipe: Dist
     if verdict.points is not None and verdict.points < recipe.bounds.thought_points:
         return dropped(Drop.INCONSISTENT, f"{verdict.points} points: {verdict.reason}")
     return kept
-
-
-async def _accuracy(episode: Episode, judge: Judge) -> tuple[float | None, Verdict | None]:
-    """By rule where that is possible; else the judge's, and its verdict."""
-    by_rule = answer_accuracy(episode)
-    if by_rule is not None or episode.question.gold is None:
-        return by_rule, None
-    verdict = await judge.judge(case_of_answer(episode.question, episode.answer))
-    return verdict.accuracy, verdict
 
 
 def _without_verdict(verdict: Verdict) -> Drop | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from deepsport.data.distill.judging import Judgement
 from deepsport.data.distill.recipe import Hints
 from deepsport.data.source import Dropped, Drops
-from deepsport.records import Episode, Question, Record
+from deepsport.records import Question, Record
 
 
 class DistillReport(Record):
@@ -34,19 +34,6 @@ class DistillReport(Record):
     reply_tokens: int
     usd: float
     """Of every reply, at the prices of the recipe; facts and judge included."""
-
-
-class Tally:
-    """Counts trajectories as they pass, so that none has to be kept in memory."""
-
-    def __init__(self) -> None:
-        self.n_trajectories = self.prompt_tokens = self.reply_tokens = 0
-
-    def add(self, episode: Episode) -> None:
-        """One played trajectory."""
-        self.n_trajectories += 1
-        self.prompt_tokens += episode.usage.prompt_tokens
-        self.reply_tokens += episode.usage.reply_tokens
 
 
 def dropped_of(judgements: Iterable[Judgement]) -> tuple[Dropped, ...]:

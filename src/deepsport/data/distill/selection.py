@@ -17,7 +17,7 @@ from deepsport.data.distill.judging import Judgement
 from deepsport.errors import BadVideo
 from deepsport.policy.base import Sampling
 from deepsport.policy.scripted import Scripted
-from deepsport.records import Episode, Frame, Record
+from deepsport.records import Episode, Record
 from deepsport.reward.gated import FAULTS
 from deepsport.video.source import FrameSource
 
@@ -64,19 +64,6 @@ def _rank(judgement: Judgement) -> tuple[float, ...]:
     points = -1 if judgement.thought_points is None else judgement.thought_points
     sample = int(judgement.episode_id.rpartition("/")[2])
     return (-points, -(judgement.accuracy or 0.0), judgement.n_calls, judgement.n_characters, sample)
-
-
-def moved(episode: Episode, video: str) -> Episode:
-    """The trajectory with its video at another place."""
-    if episode.question.video == video:
-        return episode
-    turns = tuple(turn.model_copy(update={"frames": _of(turn.frames, video)}) for turn in episode.turns)
-    question = episode.question.model_copy(update={"video": video})
-    return episode.model_copy(update={"question": question, "first_frames": _of(episode.first_frames, video), "turns": turns})
-
-
-def _of(frames: Sequence[Frame], video: str) -> tuple[Frame, ...]:
-    return tuple(frame.model_copy(update={"video": video}) for frame in frames)
 
 
 async def play_back(episode: Episode, record: str, footage: Footage, source: FrameSource, limits: Limits) -> Playback | None:

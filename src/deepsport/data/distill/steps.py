@@ -16,10 +16,11 @@ from deepsport.data.distill.judging import Judgement, judge_episode
 from deepsport.data.distill.page import page
 from deepsport.data.distill.recipe import DistillRecipe, Hints
 from deepsport.data.distill.record_index import EpisodeIndex
-from deepsport.data.distill.report import DistillReport, Tally, counted, dropped_of
-from deepsport.data.distill.selection import Playback, moved, play_back, select
+from deepsport.data.distill.report import DistillReport, counted, dropped_of
+from deepsport.data.distill.selection import Playback, play_back, select
 from deepsport.data.distill.workers import Losses, work_through
-from deepsport.durable import disk_errors, replacing
+from deepsport.data.importing import record_file
+from deepsport.data.moved import moved
 from deepsport.policy.base import Sampling
 from deepsport.policy.openai.allowance import Allowance
 from deepsport.progress import Tick, track
@@ -62,8 +63,8 @@ class Steps:
             await self._work(todo, state, n_workers(self.recipe.writer))
         return {question.id: known[question.id].text for question in self.questions}
 
-    async def acting(self, facts: dict[str, str]) -> None:
-        """Every trajectory into `acted.jsonl`."""
+    async def acting(self, facts: dict[str, str]) -> EpisodeIndex:
+        """Every trajectory into `acted.jsonl`, which is complete then."""
         asked = [question for question in self.questions if facts[question.id] or self.recipe.hints is Hints.WITHHELD]
         played = EpisodeIndex(self.run.path(ACTED))
         total = len(asked) * self.recipe.samples
@@ -72,11 +73,11 @@ class Steps:
             def show(_: Episode) -> None:
                 tick(extra=_spent(self.cast.allowance))
 
-            await act(self.run, self.recipe, self.cast, asked, facts, self.source, show)
+            await act(self.run, self.recipe, self.cast, asked, facts, played, self.source, show)
+        return EpisodeIndex(self.run.path(ACTED))
 
-    async def judging(self, facts: dict[str, str]) -> list[Judgement]:
+    async def judging(self, facts: dict[str, str], played: EpisodeIndex) -> list[Judgement]:
         """A judgement of every trajectory, in the order of the questions."""
-        played = EpisodeIndex(self.run.path(ACTED))
         known = {each.episode_id: each for each in self.run.read(JUDGED, Judgement) if _holds(each, played)}
         ids = [sample.id for sample in samples_of(self.questions, self.recipe) if sample.id in played]
         todo = [each for each in ids if each not in known or known[each].drop in TRIED_AGAIN]
@@ -94,10 +95,9 @@ class Steps:
             await self._work(todo, judge, n_workers(self.recipe.judge))
         return [known[each] for each in ids]
 
-    async def selection(self, judgements: Sequence[Judgement]) -> list[Judgement]:
+    async def selection(self, judgements: Sequence[Judgement], played: EpisodeIndex) -> list[Judgement]:
         """The judgements with what selection and playing back made of them; `kept.jsonl` holds the rest. Where one does not play
         back, the next best of its question is tried."""
-        played = EpisodeIndex(self.run.path(ACTED))
         known = {each.episode_id: each for each in self.run.read(PLAYED, Playback) if _holds(each, played)}
         while True:
             chosen = select([_played(judgement, known.get(judgement.episode_id)) for judgement in judgements], self.recipe.keep)
@@ -106,11 +106,10 @@ class Steps:
             if not todo:
                 break
             await self._play_back(todo, played, known)
-        with disk_errors(self.run.path(KEPT)), replacing(self.run.path(KEPT)) as file:
+        with record_file(self.run.path(KEPT)) as write:
             for judgement in judgements:
                 if judgement.episode_id in kept:
-                    episode = canonical(self._read(played, judgement.episode_id))
-                    file.write(episode.model_dump_json().encode() + b"\n")
+                    write(canonical(self._read(played, judgement.episode_id)))
         by_id = {judgement.episode_id: judgement for judgement in chosen}
         return [by_id[judgement.episode_id] for judgement in judgements]
 
@@ -129,11 +128,8 @@ class Steps:
 
             await self._work(ids, check, ALONE)
 
-    def write_report(self, facts: dict[str, str], judgements: Sequence[Judgement]) -> DistillReport:
+    def write_report(self, facts: dict[str, str], judgements: Sequence[Judgement], played: EpisodeIndex) -> DistillReport:
         """`report.json` and `report.html`."""
-        played, tally = EpisodeIndex(self.run.path(ACTED)), Tally()
-        for judgement in judgements:
-            tally.add(played.read(judgement.episode_id))
         kept = [judgement for judgement in judgements if judgement.drop is None]
         by_sport, by_dimension = counted(kept, self.questions)
         report = DistillReport(
@@ -143,7 +139,7 @@ class Steps:
             hints=self.recipe.hints,
             n_questions=len(self.questions),
             n_without_facts=sum(not text for text in facts.values()) if self.recipe.hints is Hints.GIVEN else 0,
-            n_trajectories=tally.n_trajectories,
+            n_trajectories=len(judgements),
             n_kept=len(kept),
             n_questions_kept=len({judgement.question_id for judgement in kept}),
             kept_by_sport=by_sport,
@@ -151,8 +147,8 @@ class Steps:
             calls_per_kept=sum(judgement.n_calls for judgement in kept) / len(kept) if kept else 0.0,
             n_not_judged=sum(judgement.thought_points is None for judgement in kept),
             dropped=dropped_of(judgements),
-            prompt_tokens=tally.prompt_tokens,
-            reply_tokens=tally.reply_tokens,
+            prompt_tokens=sum(judgement.prompt_tokens for judgement in judgements),
+            reply_tokens=sum(judgement.reply_tokens for judgement in judgements),
             usd=round(self.cast.allowance.spent_usd, 6),
         )
         self.run.write("report.json", report.model_dump_json(indent=1) + "\n")

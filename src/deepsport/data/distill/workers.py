@@ -5,12 +5,12 @@ Stopped ends its worker and no other: what is in flight elsewhere comes to its e
 them.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from deepsport.errors import DeepSportError, PolicyError, Stopped
+from deepsport.bench.evaluate import together
+from deepsport.errors import PolicyError, Stopped
 from deepsport.policy.openai.allowance import Allowance
 
 J = TypeVar("J")
@@ -48,13 +48,5 @@ async def work_through(jobs: Iterable[J], do: Callable[[J], Awaitable[None]], *,
             except Stopped:
                 return
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(n_workers):
-                group.create_task(worker())
-    except ExceptionGroup as failed:
-        known, others = failed.split(DeepSportError)
-        if known is None or others is not None:
-            raise
-        raise known.exceptions[0] from failed
+    await together(worker() for _ in range(n_workers))
     allowance.require_going()

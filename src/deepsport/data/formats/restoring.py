@@ -22,6 +22,7 @@ from deepsport.data.formats.returning import gathered, returned
 from deepsport.data.formats.table import lines_in
 from deepsport.data.formats.verl import parquet_rows
 from deepsport.data.formats.writing import writing
+from deepsport.data.moved import moved
 from deepsport.data.rows import json_lines
 from deepsport.data.source import Dropped, Drops
 from deepsport.durable import disk_errors
@@ -148,17 +149,4 @@ def _linked(episode: Episode, hashes: set[str], clips: Clips, contents: Contents
         return episode
     if hashes and hashes != {contents.sha256(str(file))}:
         raise BadRecord("a video of this name, and of other content")
-    return _over(episode, str(file))
-
-
-def _over(episode: Episode, video: str) -> Episode:
-    """The episode with another path of its video."""
-    frames = {frame: frame.model_copy(update={"video": video}) for frame in episode.frames_seen}
-    turns = tuple(turn.model_copy(update={"frames": tuple(frames[f] for f in turn.frames)}) for turn in episode.turns)
-    return episode.model_copy(
-        update={
-            "question": episode.question.model_copy(update={"video": video}),
-            "first_frames": tuple(frames[frame] for frame in episode.first_frames),
-            "turns": turns,
-        }
-    )
+    return moved(episode, str(file))
