@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from deepsport.data.dataset.card import card
 from deepsport.data.dataset.columns import content_hash, question_of, row_of
-from deepsport.data.dataset.folder import is_dataset, load_split, read_questions
+from deepsport.data.dataset.folder import load_split, read_questions
 from deepsport.data.dataset.gathering import QuestionFile
 from deepsport.data.dataset.making import make_dataset
-from deepsport.data.dataset.manifest import Manifest, Part, load_manifest
+from deepsport.data.dataset.manifest import Manifest, Part, is_dataset, load_manifest
 from deepsport.data.dataset.publish import PublishReport, publish
 from deepsport.data.dataset.shards import Form
 from deepsport.durable import read_records

@@ -15,7 +15,7 @@ from typing import TextIO
 from pydantic import ValidationError
 
 from deepsport.data.annotation import first_fault
-from deepsport.data.dataset.manifest import MANIFEST_NAME, SPLITS
+from deepsport.data.dataset.manifest import MANIFEST_NAME, is_dataset, load_manifest, placed
 from deepsport.data.document import open_text
 from deepsport.data.importing import MISSING_NAME, QUESTIONS_NAME
 from deepsport.durable import disk_errors
@@ -78,11 +78,8 @@ def questions_at(path: Path) -> Questions:
 
 def dataset_at(path: Path) -> Questions | None:
     """The dataset that a path means, its manifest or one of its splits, whether or not there is any question in that."""
-    if (path / MANIFEST_NAME).is_file():
-        return Questions(home=path)
-    if (path.parent / MANIFEST_NAME).is_file() and path.name in (MANIFEST_NAME, *SPLITS):
-        return Questions(home=path.parent, split=path.name if path.name in SPLITS else None)
-    return None
+    folder, split = placed(path)
+    return Questions(home=folder, split=split) if is_dataset(path) else None
 
 
 def missing_beside(questions: Path) -> Path:
@@ -92,7 +89,6 @@ def missing_beside(questions: Path) -> Path:
 
 def _dataset_lines(folder: Path, only: str | None) -> Iterator[Line]:
     from deepsport.data.dataset.folder import read_questions
-    from deepsport.data.dataset.manifest import load_manifest
 
     for split in load_manifest(folder).parts:
         if only not in (None, split):

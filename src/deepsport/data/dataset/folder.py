@@ -24,6 +24,7 @@ from deepsport.data.dataset.manifest import (
     Split,
     Splitting,
     load_manifest,
+    placed,
 )
 from deepsport.data.dataset.shards import Form, read_shards, shard_writer
 from deepsport.data.dataset.tally import Tally
@@ -136,22 +137,6 @@ def load_split(path: Path) -> list[Question]:
         question.model_copy(update={"video": os.path.normpath(folder / question.video)})
         for question in read_questions(folder, split)
     ]
-
-
-def is_dataset(path: Path) -> bool:
-    """Whether a path is a dataset, its manifest or one of its splits."""
-    folder, _ = placed(path)
-    return (folder / MANIFEST_NAME).is_file()
-
-
-def placed(path: Path) -> tuple[Path, Split | None]:
-    """The folder of the dataset that a path names, and the split if it names one."""
-    if path.name == MANIFEST_NAME:
-        return path.parent, None
-    named: dict[str, Split] = {split: split for split in SPLITS}
-    if path.name in named and (path.parent / MANIFEST_NAME).is_file():
-        return path.parent, named[path.name]
-    return path, None
 
 
 def _split_of(path: Path) -> tuple[Path, Split]:

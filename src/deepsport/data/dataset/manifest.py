@@ -120,6 +120,22 @@ class Manifest(Record):
     leaks: LeakReport | None
 
 
+def is_dataset(path: Path) -> bool:
+    """Whether a path is a dataset, its manifest or one of its splits."""
+    folder, _ = placed(path)
+    return (folder / MANIFEST_NAME).is_file()
+
+
+def placed(path: Path) -> tuple[Path, Split | None]:
+    """The folder of the dataset that a path names, and the split if it names one."""
+    if path.name == MANIFEST_NAME:
+        return path.parent, None
+    named: dict[str, Split] = {split: split for split in SPLITS}
+    if path.name in named and (path.parent / MANIFEST_NAME).is_file():
+        return path.parent, named[path.name]
+    return path, None
+
+
 def load_manifest(folder: Path) -> Manifest:
     """The manifest of a dataset. Raises BadRecord, and RunError if it cannot be read."""
     path = folder / MANIFEST_NAME

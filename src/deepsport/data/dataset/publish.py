@@ -13,8 +13,6 @@ from pathlib import Path, PurePath
 
 from deepsport.data.dataset.folder import (
     DatasetWriter,
-    is_dataset,
-    placed,
     read_questions,
     real,
     require_apart,
@@ -22,7 +20,7 @@ from deepsport.data.dataset.folder import (
 )
 from deepsport.data.dataset.gathering import Watch, why_left_out
 from deepsport.data.dataset.making import unwatched
-from deepsport.data.dataset.manifest import Manifest, Split, load_manifest
+from deepsport.data.dataset.manifest import Manifest, Split, is_dataset, load_manifest, placed
 from deepsport.data.dataset.shards import Form
 from deepsport.data.dataset.tally import source_and_licence
 from deepsport.data.dataset.traces import key

@@ -91,7 +91,8 @@ class OpenAIPolicy:
     """Jitter, in [0, 1)."""
     _line: _Line | None = field(default=None, init=False, repr=False)
     _opening: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
-    _writer: Writer | None = field(default=None, init=False, repr=False)
+    writer: Writer = field(init=False, repr=False)
+    """Writes frames and messages, and remembers what it wrote."""
     _excess: float | None = field(default=None, init=False, repr=False)
     """The largest cost seen, as a multiple of what had been taken for the most; None before the first."""
     _without: set[str] = field(default_factory=set[str], init=False, repr=False)
@@ -102,6 +103,8 @@ class OpenAIPolicy:
         self._require_address()
         if ours := sorted(_OURS & self.extra_body.keys()):
             raise BadConfig(f"extra_body holds {ours[0]!r}, which has a setting of its own, or would change what is counted.")
+        encoding = ImageEncoding(format=self.image_format, quality=self.jpeg_quality, max_side_px=self.max_side_px)
+        self.writer = Writer(encoding)
 
     def _require_address(self) -> None:
         if not _is_address(self.base_url):
@@ -121,14 +124,6 @@ class OpenAIPolicy:
         line, self._line = self._line, None
         if line is not None and line.loop is asyncio.get_running_loop():
             await line.client.close()
-
-    @property
-    def writer(self) -> Writer:
-        """Writes frames and messages, and remembers what it wrote."""
-        if self._writer is None:
-            side_px = self.max_side_px
-            self._writer = Writer(ImageEncoding(format=self.image_format, quality=self.jpeg_quality, max_side_px=side_px))
-        return self._writer
 
     async def complete(self, messages: Sequence[Json], sampling: Sampling) -> Said:
         """`answer` to messages without images, as the API has them."""
