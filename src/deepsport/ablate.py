@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, JsonValue
 
 from deepsport.bench.measure import measure, paired
 from deepsport.bench.report import PairedReport, SystemReport
+from deepsport.bench.score import scores
 from deepsport.config import Config
 from deepsport.demo import ArenaSet, Demo, DemoConfig
 from deepsport.errors import BadConfig
@@ -138,14 +139,15 @@ def _beginning(demo: Demo, variant: Variant, train: ArenaSet) -> LocalPolicy:
 
 
 def _outcome(run: Run, variant: Variant, seed: int, episodes: Mapping[str, Sequence[Episode]]) -> Outcome:
-    own, reward = episodes[variant.name], GatedReward()
+    made = {name: scores(played) for name, played in episodes.items()}
+    own = made[variant.name]
     steps = [step for step in run.read("metrics.jsonl", _Step) if step.stage == variant.stage]
     return Outcome(
         variant=variant.name,
         seed=seed,
-        measured=measure(own, reward, seed=seed),
-        against_sft=None if variant.name == "sft" else paired(own, episodes["sft"], reward, seed=seed),
-        against_rl=None if variant.name == "sft_rl" else paired(own, episodes["sft_rl"], reward, seed=seed),
+        measured=measure(own, seed=seed),
+        against_sft=None if variant.name == "sft" else paired(own, made["sft"], seed=seed),
+        against_rl=None if variant.name == "sft_rl" else paired(own, made["sft_rl"], seed=seed),
         early=_means(steps[:EARLY]),
         late=_means(steps[-EARLY:]),
     )

@@ -13,8 +13,8 @@ from deepsport.bench.curves import Curves
 from deepsport.bench.episode_html import episode_page
 from deepsport.bench.measure import compare
 from deepsport.bench.report_html import report_page
+from deepsport.bench.score import scores
 from deepsport.records import Choice, Episode
-from deepsport.reward.gated import GatedReward
 from deepsport.video.source import FrameSource
 from made_episodes import episode, look, malformed, question
 
@@ -102,7 +102,7 @@ def report(clip: str, source: FrameSource) -> str:
     before = [episode("header", [look(0, 9)], each) for each in asked]
     after = [episode(answer, [look(28, 42)], each) for answer, each in zip(("volley", "header", "volley"), asked, strict=True)]
     systems = {"no_tool": before, "sft": before, "sft_rl": after}
-    return report_page(compare(systems, GatedReward()), CURVES, systems, source)
+    return report_page(compare({name: scores(made) for name, made in systems.items()}), CURVES, systems, source)
 
 
 def poisoned(clip: str, text: str = EVIL) -> Episode:
@@ -180,7 +180,7 @@ def test_hostile_text_in_every_field_of_an_episode_is_only_text(visit: Callable[
 
 def test_hostile_text_in_a_report_is_only_text(visit: Callable[..., Visit], clip: str, source: FrameSource):
     systems = {"before": [poisoned(clip)], EVIL: [poisoned(clip)]}
-    report = compare(systems, GatedReward(), versions={EVIL: EVIL}, seconds_per_stage={EVIL: 1.0})
+    report = compare({name: scores(made) for name, made in systems.items()}, versions={EVIL: EVIL}, seconds_per_stage={EVIL: 1.0})
     seen = visit(report_page(report, {EVIL: {EVIL: [(0, 1.0), (1, 2.0)]}}, systems, source))
     for summary in seen.page.locator("summary").all():
         summary.click()

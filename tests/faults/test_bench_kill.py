@@ -12,8 +12,8 @@ import pytest
 from deepsport.arena.generate import make_set
 from deepsport.bench.measure import measure
 from deepsport.bench.report import SystemReport
+from deepsport.bench.score import scores
 from deepsport.records import Episode, Question
-from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
 
 N_KILLS = 20
@@ -69,7 +69,7 @@ def result(target: Path) -> tuple[list[str], SystemReport]:
     with Run.open(target, None) as run:
         episodes = run.read("episodes.jsonl", Episode)
     ids = [episode.question.id for episode in episodes]
-    return ids, measure(sorted(episodes, key=lambda episode: episode.question.id), GatedReward())
+    return ids, measure(scores(sorted(episodes, key=lambda episode: episode.question.id)))
 
 
 @pytest.mark.slow

@@ -182,7 +182,7 @@ def test_the_brief_style_is_handed_to_every_message(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", [{"first_frames": 0}, {"frames_per_call": 0}, {"frames_per_call": 1}, {"max_turns": 0}, {"max_turns": -1}]
+    "field", [{"first_frames": -1}, {"frames_per_call": 0}, {"frames_per_call": 1}, {"max_turns": 0}, {"max_turns": -1}]
 )
 def test_limits_in_which_no_episode_could_be_played_are_refused(field: dict[str, int]) -> None:
     with pytest.raises(ValidationError, match="greater than or equal"):

@@ -14,11 +14,11 @@ from deepsport.arena.generate import load_truths, make_set
 from deepsport.arena.oracle import Oracle
 from deepsport.bench.evaluate import evaluate, seed_of
 from deepsport.bench.measure import measure
+from deepsport.bench.score import scores
 from deepsport.errors import BadRecord, PolicyError, RunError
 from deepsport.policy.base import Message, Policy, Reply, Sampling, Session
 from deepsport.policy.scripted import Scripted
 from deepsport.records import Choice, Episode, Question, StopReason, TokenRecord
-from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
 from deepsport.video.source import FrameSource
 from made_episodes import question as made_question
@@ -94,7 +94,7 @@ def run_all(questions: Sequence[Question], policy: Policy, source: FrameSource, 
 def test_the_oracle_scores_full_marks_on_the_arena_and_calls_only_where_it_must(
     arena: Path, questions: list[Question], source: FrameSource, run: Run
 ):
-    report = measure(run_all(questions, Oracle(load_truths(arena), questions), source, run), GatedReward())
+    report = measure(scores(run_all(questions, Oracle(load_truths(arena), questions), source, run)))
     assert (report.score, report.valid_action_rate, report.grounding_hit_rate, report.over_call_rate) == (100, 1, 1, 0)
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from deepsport.bench.diagnose import Failure, event_seen, failure, window_met
 from deepsport.bench.measure import compare, measure, paired
 from deepsport.bench.report import Report
+from deepsport.bench.score import scores
 from deepsport.errors import BadRecord
 from deepsport.records import Dimension, Episode, FreeText, StopReason
 from deepsport.reward.gated import GatedReward
@@ -33,7 +34,7 @@ def six_questions() -> list[Episode]:
 
 
 def test_the_score_is_the_mean_accuracy_and_a_format_error_counts_zero():
-    report = measure(six_questions(), REWARD)
+    report = measure(scores(six_questions()))
     assert report.score == pytest.approx(50)
     assert (report.n_questions, report.n_videos, report.unscored, report.chance) == (6, 3, 0, 50)
     assert report.stop_reasons == {StopReason.ANSWERED: 5, StopReason.FORMAT_ERROR: 1}
@@ -42,7 +43,7 @@ def test_the_score_is_the_mean_accuracy_and_a_format_error_counts_zero():
 
 
 def test_rates_are_counted_as_by_hand():
-    report = measure(six_questions(), REWARD)
+    report = measure(scores(six_questions()))
     assert report.valid_action_rate == pytest.approx(9 / 11)
     assert report.tool_calls_per_question == pytest.approx(5 / 6)
     assert report.grounding_hit_rate == pytest.approx(2 / 4)
@@ -52,7 +53,7 @@ def test_rates_are_counted_as_by_hand():
 
 
 def test_parts_add_up_to_the_whole():
-    report = measure(six_questions(), REWARD)
+    report = measure(scores(six_questions()))
     assert {sport: (part.score, part.n) for sport, part in report.by_sport.items()} == {"soccer": (75, 4), "tennis": (0, 2)}
     assert {name: part.score for name, part in report.by_dimension.items()} == {"recognition": 25, "rules": 100}
     assert sum(part.n for part in report.by_answer.values()) == 6
@@ -60,7 +61,7 @@ def test_parts_add_up_to_the_whole():
 
 
 def test_the_mean_reward_keeps_its_parts():
-    means = measure(six_questions(), REWARD).reward
+    means = measure(scores(six_questions())).reward
     assert means is not None
     assert means.total == pytest.approx((1.5 + 0.03 + 0.03 - 0.05 + 1 + 1.5) / 6)
     assert means.accuracy + means.tool + means.format_penalty == pytest.approx(means.total)
@@ -70,7 +71,7 @@ def test_the_mean_reward_keeps_its_parts():
 @pytest.mark.parametrize("stop", [StopReason.POLICY_ERROR, StopReason.VIDEO_ERROR])
 def test_faults_are_counted_and_change_no_figure(stop: StopReason):
     lost = episode(None, [look(0, 5)], question("lost"), stop)
-    before, after = measure(six_questions(), REWARD), measure([*six_questions(), lost], REWARD)
+    before, after = measure(scores(six_questions())), measure(scores([*six_questions(), lost]))
     assert (after.n_questions, after.unscored, after.stop_reasons[stop]) == (7, 1, 1)
     counted = {"n_questions", "n_videos", "unscored", "stop_reasons"}
     assert after.model_dump(exclude=counted) == before.model_dump(exclude=counted)
@@ -78,27 +79,27 @@ def test_faults_are_counted_and_change_no_figure(stop: StopReason):
 
 def test_an_answer_that_awaits_a_judge_is_unscored_but_its_looks_count():
     waiting = episode("a strike in the air", [HIT], question("w", gold=FreeText(answer="a volley")))
-    report = measure([waiting], REWARD)
+    report = measure(scores([waiting]))
     assert (report.score, report.ci95, report.reward, report.unscored) == (None, None, None, 1)
     assert report.grounding_hit_rate == 1.0
 
 
 def test_nothing_measured_is_none_and_never_zero():
-    report = measure([], REWARD)
+    report = measure([])
     rates = (report.valid_action_rate, report.grounding_hit_rate, report.over_call_rate, report.frames_per_question)
     assert (report.score, report.ci95, *rates) == (None,) * 6
 
 
 def test_a_question_measured_twice_is_refused_by_name():
     with pytest.raises(BadRecord, match="'a' was measured more than once"):
-        measure([episode("volley", [], question("a"))] * 2, REWARD)
+        measure(scores([episode("volley", [], question("a"))] * 2))
 
 
 def test_a_pair_compares_the_questions_that_both_have_a_verdict_on():
     ours = [episode("volley", [], question(str(i), video=f"{i}.mp4")) for i in range(6)]
     theirs = [episode("header", [], question(str(i), video=f"{i}.mp4")) for i in range(5)]
     lost = episode(None, [], question("5", video="5.mp4"), StopReason.POLICY_ERROR)
-    report = paired(ours, [*theirs, lost], REWARD)
+    report = paired(scores(ours), scores([*theirs, lost]))
     assert (report.difference, report.n, report.better, report.worse) == (100, 5, 5, 0)
     assert report.p == pytest.approx(2 / 32)
     assert report.ci95 is not None
@@ -107,12 +108,12 @@ def test_a_pair_compares_the_questions_that_both_have_a_verdict_on():
 
 def test_systems_without_a_common_question_cannot_be_compared():
     with pytest.raises(BadRecord, match="no scored question in common"):
-        paired([episode("volley", [], question("a"))], [episode("volley", [], question("b"))], REWARD)
+        paired(scores([episode("volley", [], question("a"))]), scores([episode("volley", [], question("b"))]))
 
 
 def test_the_report_has_the_layout_of_report_json_and_reads_back():
     names = ("no_tool", "sft", "sft_rl")
-    report = compare(dict.fromkeys(names, six_questions()), REWARD, seed=3, seconds_per_stage={"sft": 1.5}, versions={"av": "18"})
+    report = compare(dict.fromkeys(names, scores(six_questions())), seed=3, seconds_per_stage={"sft": 1.5}, versions={"av": "18"})
     written = json.loads(report.model_dump_json())
     assert list(written) == ["systems", "paired", "seed", "seconds_per_stage", "versions"]
     assert list(written["systems"]) == list(names)
@@ -123,7 +124,7 @@ def test_the_report_has_the_layout_of_report_json_and_reads_back():
 
 
 def test_the_same_episodes_and_seed_give_the_same_report():
-    assert measure(six_questions(), REWARD, seed=5) == measure(six_questions(), REWARD, seed=5)
+    assert measure(scores(six_questions()), seed=5) == measure(scores(six_questions()), seed=5)
 
 
 @pytest.mark.parametrize(
@@ -155,9 +156,9 @@ def test_a_window_that_meets_the_event_need_not_show_it():
 
 @given(st.lists(st.sampled_from(six_questions()), unique_by=lambda made: made.id), st.integers(0, 9))
 def test_all_rates_stay_in_bounds_and_order_makes_no_difference_to_them(made: Sequence[Episode], seed: int):
-    report = measure(made, REWARD, seed=seed)
+    report = measure(scores(made), seed=seed)
     shares = (report.valid_action_rate, report.grounding_hit_rate, report.event_seen_rate, report.over_call_rate)
     assert all(share is None or 0 <= share <= 1 for share in shares)
-    turned = measure(made[::-1], REWARD, seed=seed)
+    turned = measure(scores(made[::-1]), seed=seed)
     assert turned.score == pytest.approx(report.score)
     assert turned.failures == report.failures

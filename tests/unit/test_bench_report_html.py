@@ -1,13 +1,14 @@
 """The report page and the terminal table say what the records say, and show failures as readily as successes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
 from deepsport.bench.curves import Curves
 from deepsport.bench.measure import compare
 from deepsport.bench.report_html import report_page
+from deepsport.bench.score import Score, scores
 from deepsport.bench.showcase import showcase
 from deepsport.bench.table import render
 from deepsport.records import Episode, FreeText, StopReason
@@ -16,6 +17,12 @@ from deepsport.video.source import FrameSource
 from made_episodes import episode, look, malformed, question
 
 REWARD = GatedReward()
+
+
+def scored(systems: Mapping[str, Sequence[Episode]]) -> dict[str, list[Score]]:
+    return {name: scores(episodes) for name, episodes in systems.items()}
+
+
 SOURCE = FrameSource()
 CURVES: Curves = {
     "sft": {"loss": [(step, 3 / (step + 1)) for step in range(50)]},
@@ -41,7 +48,7 @@ SYSTEMS = {"no_tool": NO_TOOL, "sft": SFT, "sft_rl": SFT_RL}
 
 
 def page(systems: dict[str, list[Episode]], curves: Curves | None = None) -> str:
-    report = compare(systems, REWARD, seed=4, seconds_per_stage={"sft": 65.0}, versions={"av": "18.1"})
+    report = compare(scored(systems), seed=4, seconds_per_stage={"sft": 65.0}, versions={"av": "18.1"})
     return report_page(report, curves or {}, systems, SOURCE)
 
 
@@ -124,7 +131,7 @@ def test_no_question_is_shown_twice_and_about_a_dozen_at_most():
 def test_the_terminal_table_says_the_same_figures():
     console = Console(width=120, record=True, file=None, quiet=False, force_terminal=False)
     with console.capture() as captured:
-        console.print(render(compare(SYSTEMS, REWARD)))
+        console.print(render(compare(scored(SYSTEMS))))
     text = captured.get()
     assert re.search(r"Score +20\.0 \(.*\) +40\.0 \(.*\) +60\.0 \(", text)
     assert "SFT + RL" in text
@@ -134,5 +141,5 @@ def test_the_terminal_table_says_the_same_figures():
 def test_a_system_named_like_markup_is_printed_as_it_is():
     console = Console(width=120)
     with console.capture() as captured:
-        console.print(render(compare({"[red]x[/red]": SFT}, REWARD)))
+        console.print(render(compare(scored({"[red]x[/red]": SFT}))))
     assert "[red]x[/red]" in captured.get()

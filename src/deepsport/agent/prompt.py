@@ -13,6 +13,15 @@ from deepsport.records import Question
 from deepsport.video.probe import VideoInfo
 
 
+_ANSWER_FORM = write_answer("what you saw", "the answer")
+_CLOSE = "An answer to a question with options is one of the options, word for word; otherwise it is short."
+_ANSWER_ONLY = f"Reply with one thought and the answer, and nothing else, in this form:\n{_ANSWER_FORM}\n{_CLOSE}"
+_BLIND_RULES = (
+    "You answer questions about a sports video that you are not shown. Give the answer that is most likely, even if it is a "
+    f"guess. {_ANSWER_ONLY}"
+)
+
+
 class PromptStyle(StrEnum):
     """How much the opening explains."""
 
@@ -22,7 +31,7 @@ class PromptStyle(StrEnum):
 
 def opening(
     question: Question,
-    video: VideoInfo,
+    video: VideoInfo | None,
     images: Sequence[Image],
     *,
     style: PromptStyle,
@@ -30,13 +39,14 @@ def opening(
     frames_per_call: int,
     max_turns: int,
 ) -> list[Message]:
-    """The first messages; the brief style's one line of rules stands last, where it is read best."""
-    sport = f"{question.sport.replace('_', ' ')}, " if question.sport else ""
-    head = f"Video: {sport}{video.n_frames} frames, {video.duration_s:.2f} s.\n"
-    parts = (head, *labelled(images), f"Question: {question.text}")
+    """The first messages; the brief style's one line of rules stands last, where it is read best.
+
+    Without a video the question stands alone, as it does for who is to answer blind."""
+    parts = (*_head(question, video), *labelled(images), f"Question: {question.text}")
     if style is PromptStyle.BRIEF:
         return [Message("user", (*parts, f"\ntool: {TOOL_NAME if with_tool else 'none'}"))]
-    return [Message("system", (_rules(with_tool, frames_per_call, max_turns),)), Message("user", parts)]
+    rules = _rules(with_tool, frames_per_call, max_turns) if video else _BLIND_RULES
+    return [Message("system", (rules,)), Message("user", parts)]
 
 
 def tool_result(question: Question, images: Sequence[Image], *, style: PromptStyle, turns_left: int) -> Message:
@@ -67,12 +77,18 @@ def _hurry(style: PromptStyle, turns_left: int) -> list[Part]:
     return ["\nThis is your last turn: answer now."] if style is PromptStyle.FULL and turns_left == 1 else []
 
 
+def _head(question: Question, video: VideoInfo | None) -> list[Part]:
+    if video is None:
+        return []
+    sport = f"{question.sport.replace('_', ' ')}, " if question.sport else ""
+    return [f"Video: {sport}{video.n_frames} frames, {video.duration_s:.2f} s.\n"]
+
+
 def _rules(with_tool: bool, frames_per_call: int, max_turns: int) -> str:
-    call, answer = write_call("what you see and what you need to see", 40, 55), write_answer("what you saw", "the answer")
+    call, answer = write_call("what you see and what you need to see", 40, 55), _ANSWER_FORM
     look = "You answer questions about a sports video. You are shown a few frames, spread evenly over the whole video. "
-    close = "An answer to a question with options is one of the options, word for word; otherwise it is short."
     if not with_tool:
-        return f"{look}Reply with one thought and the answer, and nothing else, in this form:\n{answer}\n{close}"
+        return f"{look}{_ANSWER_ONLY}"
     return (
         f"{look}What matters may happen between them: you can look again.\n"
         f"Reply with one thought and one action, and nothing else, in one of these forms:\n{call}\n{answer}\n"
@@ -80,5 +96,5 @@ def _rules(with_tool: bool, frames_per_call: int, max_turns: int) -> str:
         "frame of the range, both included. Frame indices are the numbers printed before the images. Zoom in step by step: first "
         "the gap in which the event must lie, then, if need be, a part of it; a range of "
         f"{frames_per_call} frames shows every frame. Never ask for the same range twice. You have {max_turns} turns, and the "
-        f"last must be the answer; answer as soon as you have seen enough.\n{close}"
+        f"last must be the answer; answer as soon as you have seen enough.\n{_CLOSE}"
     )

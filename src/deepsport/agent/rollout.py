@@ -28,8 +28,8 @@ OnTurn = Callable[[Turn], None]
 class Limits(Config):
     """The size of an episode."""
 
-    first_frames: int = Field(default=8, ge=1)
-    """Sparse frames at the start (F1 of the paper)."""
+    first_frames: int = Field(default=8, ge=0)
+    """Sparse frames at the start (F1 of the paper). None and no tool: the video is not opened, the question is asked blind."""
     frames_per_call: int = Field(default=8, ge=2)
     """Frames that one tool call brings at most. A window shows both its ends, so 2 is the least."""
     max_turns: int = Field(default=5, ge=1)
@@ -98,10 +98,13 @@ class _Play:
 
     async def open(self) -> list[Message]:
         """Probes the video and shows the sparse frames. Raises BadVideo."""
-        info = await asyncio.to_thread(self.source.info, self.question.video)
-        self.n_frames = info.n_frames
-        images = await self._look(uniform(info.n_frames, self.limits.first_frames))
-        self.first_frames = _frames(images)
+        info, images = None, list[Image]()
+        if self.limits.first_frames or self.with_tool:
+            info = await asyncio.to_thread(self.source.info, self.question.video)
+            self.n_frames = info.n_frames
+        if info and self.limits.first_frames:
+            images = await self._look(uniform(info.n_frames, self.limits.first_frames))
+            self.first_frames = _frames(images)
         return opening(
             self.question,
             info,

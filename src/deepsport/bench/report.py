@@ -20,6 +20,54 @@ class Part(Record):
     """Scored questions."""
 
 
+class Numbers(Record):
+    """Answers that are numbers of one unit: how far off they are."""
+
+    n: int
+    """Scored questions, those without a number in the answer included."""
+    n_read: int
+    """Of these, with a number in the answer; the figures below are of them."""
+    mean_absolute_error: float | None
+    mean_relative_error: float | None
+    """|answer - reference| / |reference|, over references that are not 0."""
+    rank_correlation: float | None
+    """Spearman's; None below three answers, or where all are equal."""
+
+
+class Texts(Record):
+    """Free answers beside their references. Word overlap says little of sports facts: for comparison with older work only."""
+
+    n: int
+    """Answered."""
+    n_judged: int
+    """Scored by a judge, not by a rule."""
+    n_without_verdict: int
+    """The judge abstained, could not be read or could not be reached."""
+    points: float | None
+    """Mean points of the judge, 0 to 10."""
+    bleu: float | None
+    """Of the corpus, 0 to 100 (sacrebleu); None, as the next, if it is not installed."""
+    chrf: float | None
+    """Of the corpus, 0 to 100 (sacrebleu)."""
+    rouge_l: float | None
+    """Mean F1 x 100 of the longest common subsequence (Lin 2004)."""
+
+
+class AtTurn(Record):
+    """What had come of all questions by the end of one turn."""
+
+    turn: int
+    """0 is the opening: the sparse frames."""
+    n_open: int
+    """Episodes that went on beyond it."""
+    answered: float | None
+    """Share answered so far."""
+    score: float | None
+    """Mean accuracy x 100 of all scored questions, those not yet answered counting 0."""
+    seen: float | None
+    """Of the questions that need a look, share whose event had been shown."""
+
+
 class RewardMeans(Record):
     """Mean parts of the gated reward over the scored questions."""
 
@@ -57,12 +105,39 @@ class SystemReport(Record):
     """Share of the easy questions on which the tool was called."""
     frames_per_question: float | None
     """Frames shown, the sparse ones included."""
+    macro: float | None = None
+    """Mean of the scores of all cells sport x dimension that were measured, each weighing the same."""
+    macro_ci95: tuple[float, float] | None = None
+    n_runs: int = 1
+    score_by_run: tuple[float, ...] = ()
+    temporal_iou: float | None = None
+    """Mean IoU of the best window with the event, over the same questions as the hit rate; no call is 0."""
+    offset_s: float | None = None
+    """Median distance of its centre from the event's, either way, over those with an accepted call."""
+    redundant_call_rate: float | None = None
+    """Share of all calls that could teach nothing new."""
+    prompt_tokens_per_question: float | None = None
+    reply_tokens_per_question: float | None = None
+    frames_per_right: float | None = None
+    """Frames shown in all, over the sum of accuracies; so for tokens and cost."""
+    tokens_per_right: float | None = None
+    usd_per_question: float | None = None
+    usd_per_right: float | None = None
+    judges: tuple[str, ...] = ()
+    """Whose verdicts the score rests on, besides rules."""
     by_sport: dict[str, Part]
     by_dimension: dict[str, Part]
     by_answer: dict[str, Part] = Field(default_factory=dict)
     """By the kind of answer: "choice" and "number" are closed, "text" is free."""
     by_ease: dict[str, Part]
     """Under "easy" the questions for which the sparse frames are enough, under "needs_look" the others."""
+    by_cell: dict[str, dict[str, Part]] = Field(default_factory=dict)
+    """By sport, then by dimension; questions that name neither are in no cell."""
+    numbers: dict[str, Numbers] = Field(default_factory=dict)
+    """By sport and unit."""
+    texts: Texts | None = None
+    turns: tuple[AtTurn, ...] = ()
+    """How much was known by the end of each turn."""
     reward: RewardMeans | None
 
 
@@ -74,11 +149,26 @@ class PairedReport(Record):
     ci95: tuple[float, float] | None
     p: float
     """Two-sided sign test over videos."""
+    p_bootstrap: float | None = None
+    """Two-sided, by resampling videos as if nothing differed; None below two videos."""
     n: int
     """Questions that both have a verdict on."""
     better: int
     """Questions on which the first scored higher."""
     worse: int
+
+
+class Timing(Record):
+    """What was waited for: `timing.json`. Kept apart, because a clock never says the same twice."""
+
+    seconds_per_question: float | None
+    """Mean, as recorded with the episodes."""
+    seconds_median: float | None
+    seconds_p95: float | None
+    seconds_per_right: float | None
+    """Of all episodes, over the sum of accuracies."""
+    stages: dict[str, float] = Field(default_factory=dict)
+    """Wall time of each stage of the run, all attempts together."""
 
 
 class Report(Record):

@@ -27,10 +27,13 @@ def mean_interval(
     seed: int,
     bounds: Interval = (0.0, 1.0),
     n_resamples: int = 10_000,
+    weights_N: ArrayLike | None = None,
 ) -> Interval | None:
-    """95 % interval of the mean of values that lie within `bounds`; None below two clusters, where nothing tells the spread."""
+    """95 % interval of the mean of values that lie within `bounds`; None below two clusters, where nothing tells the spread.
+
+    `weights_N`: of a weighted mean; None weighs all the same."""
     values = np.asarray(values_N, dtype=np.float64)
-    sums_C, counts_C = cluster_sums(values, clusters_N)
+    sums_C, counts_C = cluster_sums(values, clusters_N, weights_N)
     if len(sums_C) < 2:
         return None
     if np.ptp(values) == 0:
@@ -56,15 +59,46 @@ def sign_test(differences_N: ArrayLike, clusters_N: Sequence[Hashable]) -> float
     return min(1.0, 2 * sum(comb(n, k) for k in range(fewer + 1)) / 2**n)
 
 
-def cluster_sums(values_N: Floats, clusters_N: Sequence[Hashable]) -> tuple[Floats, Floats]:
-    """Sum and number of values of each cluster, in order of first appearance. Raises ValueError if the lengths differ."""
+def bootstrap_test(
+    differences_N: ArrayLike, clusters_N: Sequence[Hashable], *, seed: int, n_resamples: int = 10_000
+) -> float | None:
+    """Two-sided p that the mean difference is zero: how often videos, resampled after their mean was taken off, stray as far.
+
+    None below two clusters. Never 0: the least is one in `n_resamples` + 1 (Davison & Hinkley 1997, 4.2.1)."""
+    sums_C, counts_C = cluster_sums(np.asarray(differences_N, dtype=np.float64), clusters_N)
+    if len(sums_C) < 2:
+        return None
+    mean = sums_C.sum() / counts_C.sum()
+    strayed_R = np.abs(_resampled_means(sums_C - mean * counts_C, counts_C, np.random.default_rng(seed), n_resamples))
+    return float((1 + np.count_nonzero(strayed_R >= abs(mean) - 1e-12)) / (n_resamples + 1))
+
+
+def rank_correlation(a_N: ArrayLike, b_N: ArrayLike) -> float | None:
+    """Spearman's, equal values sharing their mean rank; None below three pairs, or if either side is all equal."""
+    ranks_a, ranks_b = (_mean_ranks(np.asarray(values, dtype=np.float64)) for values in (a_N, b_N))
+    if len(ranks_a) < 3 or np.ptp(ranks_a) == 0 or np.ptp(ranks_b) == 0:
+        return None
+    return float(np.corrcoef(ranks_a, ranks_b)[0, 1])
+
+
+def _mean_ranks(values_N: Floats) -> Floats:
+    _, inverse, counts = np.unique(values_N, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[inverse]
+
+
+def cluster_sums(values_N: Floats, clusters_N: Sequence[Hashable], weights_N: ArrayLike | None = None) -> tuple[Floats, Floats]:
+    """Sum and number of values of each cluster, both weighted, in order of first appearance.
+
+    Raises ValueError if the lengths differ."""
     if len(values_N) != len(clusters_N):
         raise ValueError(f"{len(values_N)} values but {len(clusters_N)} clusters")
     order = {cluster: index for index, cluster in enumerate(dict.fromkeys(clusters_N))}
     sums_C, counts_C = np.zeros(len(order)), np.zeros(len(order))
     index_N = np.array([order[cluster] for cluster in clusters_N], dtype=np.intp)
-    np.add.at(sums_C, index_N, values_N)
-    np.add.at(counts_C, index_N, 1.0)
+    weights = np.ones(len(values_N)) if weights_N is None else np.asarray(weights_N, dtype=np.float64)
+    np.add.at(sums_C, index_N, weights * values_N)
+    np.add.at(counts_C, index_N, weights)
     return sums_C, counts_C
 
 

@@ -10,11 +10,11 @@ from deepsport.bench.evaluate import ask
 from deepsport.bench.measure import compare
 from deepsport.bench.report import Report
 from deepsport.bench.report_html import report_page
+from deepsport.bench.score import scores
 from deepsport.bench.tasks import load_questions
 from deepsport.config import Config
 from deepsport.policy.base import Policy, Sampling
 from deepsport.records import Episode
-from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
 from deepsport.video.source import FrameSource
 
@@ -59,7 +59,8 @@ def run_bench(
 
 def write_report(run: Run, systems: Mapping[str, Sequence[Episode]], source: FrameSource, *, seed: int) -> Report:
     """`report.json`: every figure, and each system against the one before it; `report.html`: the same to look at."""
-    report = compare(systems, GatedReward(), seed=seed, seconds_per_stage=run.seconds_per_stage(), versions=run.versions)
+    made = {name: scores(episodes) for name, episodes in systems.items()}
+    report = compare(made, seed=seed, seconds_per_stage=run.seconds_per_stage(), versions=run.versions)
     run.write("report.json", report.model_dump_json(indent=1))
     run.write("report.html", report_page(report, read_curves(run), systems, source))
     return report

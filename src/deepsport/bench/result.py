@@ -1,0 +1,89 @@
+"""A benchmark run as it lies on disk, for everything that is done with one afterwards: judging anew, comparing, reporting, diagnosing.
+
+config.toml      the recipe
+episodes.jsonl   one line per answer, as it came; at the end in the order of the questions, each once
+verdicts.jsonl   what the judge said of answers that no rule can score; verdicts-NAME.jsonl, what a later one did
+scores.jsonl     one line per answer, in the order of the questions: made from the two above
+report.json      every figure; timing.json holds what a clock said
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepsport.bench.evaluate import seed_of
+from deepsport.bench.recipe import BenchConfig
+from deepsport.bench.score import Score, score
+from deepsport.config import load
+from deepsport.durable import read_records
+from deepsport.errors import BadRecord
+from deepsport.records import Episode, Record
+from deepsport.reward.judge import Verdict, case_of_answer
+
+EPISODES, VERDICTS, SCORES = "episodes.jsonl", "verdicts.jsonl", "scores.jsonl"
+
+
+class Judged(Record):
+    """A line of `verdicts.jsonl`."""
+
+    episode_id: str
+    case: str
+    """Hash of what was judged (`Case.content_key`): another answer or reference is another case."""
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The answers of one system, and their scores."""
+
+    folder: Path
+    config: BenchConfig
+    episodes: list[Episode]
+    """In the order of the questions, run by run; one for each question and run."""
+    scores: list[Score]
+    """As many, in the same order."""
+    judged: list[Judged]
+    """What the judge said whose verdicts count."""
+
+    @property
+    def name(self) -> str:
+        """What the system is called."""
+        return self.config.system
+
+
+def load_result(folder: Path, verdicts: str = VERDICTS) -> Result:
+    """What a run has so far, finished or not; `verdicts` names the file of the judge whose verdicts count.
+
+    Raises BadRecord for a folder that holds no benchmark, or a damaged line."""
+    if not (folder / EPISODES).is_file() or not (folder / "config.toml").is_file():
+        raise BadRecord(f"{folder} holds no benchmark run. Give a folder that `deepsport bench run` has made.")
+    config = load(BenchConfig, folder / "config.toml")
+    episodes = last_of_each(read_records(folder / EPISODES, Episode))
+    judged = list(read_records(folder / verdicts, Judged)) if (folder / verdicts).is_file() else []
+    return Result(folder=folder, config=config, episodes=episodes, scores=scores_of(episodes, judged, config), judged=judged)
+
+
+def scores_of(episodes: Sequence[Episode], judged: Iterable[Judged], config: BenchConfig) -> list[Score]:
+    """A score for each episode; a verdict on another answer, or on another reference, does not count. Pure."""
+    said = {one.episode_id: one for one in judged}
+    return [
+        score(episode, _verdict(episode, said.get(episode.id)), run=run_of(episode, config), price=config.price)
+        for episode in episodes
+    ]
+
+
+def run_of(episode: Episode, config: BenchConfig) -> int:
+    """In which of several runs an episode was played, by its seed."""
+    seeds = (seed_of(config.seed + run, episode.question.id) for run in range(config.runs))
+    return next((run for run, seed in enumerate(seeds) if seed == episode.seed), 0)
+
+
+def _verdict(episode: Episode, judged: Judged | None) -> Verdict | None:
+    if judged is None or judged.case != case_of_answer(episode.question, episode.answer).content_key:
+        return None
+    return judged.verdict
+
+
+def last_of_each(episodes: Iterable[Episode]) -> list[Episode]:
+    """Of several episodes under one id the last, at the place of the first."""
+    return list({episode.id: episode for episode in episodes}.values())
