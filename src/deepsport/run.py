@@ -10,7 +10,7 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field, JsonValue, TypeAdapter, ValidationError
 
 from deepsport import lock as lock_file
 from deepsport.config import Config, dump, flatten, free_keys, load
-from deepsport.durable import RecordFile, disk_errors, read_records, write_atomic
+from deepsport.durable import RecordFile, disk_errors, read_records, replacing, write_atomic
 from deepsport.errors import BadConfig, BadRecord, RunError
 from deepsport.lock import LOCK_NAME
 from deepsport.records import Record
@@ -123,7 +123,8 @@ class Run:
         Raises RunError if the disk does not take it."""
         if not self._writes:
             return
-        self._files.setdefault(name, RecordFile(self.path(name))).append(record)
+        file = self._files.get(name) or self._files.setdefault(name, RecordFile(self.path(name)))
+        file.append(record)
         if self._clock() - self._counted > BEAT_S:
             self._count_seconds()
 
@@ -139,6 +140,16 @@ class Run:
         path = self.path(name)
         if self._writes:
             write_atomic(path, content)
+        return path
+
+    def rewrite(self, name: str, records: Iterable[BaseModel]) -> Path:
+        """Replaces a `.jsonl` file of the run atomically by these records, one line each. Raises RunError as `write`."""
+        path = self.path(name)
+        if self._writes:
+            if name in self._files:
+                self._files.pop(name).close()
+            with disk_errors(path), replacing(path) as file:
+                file.writelines(record.model_dump_json().encode() + b"\n" for record in records)
         return path
 
     def done(self, stage: str) -> bool:

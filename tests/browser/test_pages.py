@@ -1,7 +1,7 @@
 """The pages in a real browser, opened from disk: drawn, quiet, offline, readable on a phone, and deaf to hostile text."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from deepsport.bench.episode_html import episode_page
 from deepsport.bench.measure import compare
 from deepsport.bench.report_html import report_page
 from deepsport.bench.score import scores
-from deepsport.records import Choice, Episode
+from deepsport.bench.showcase import Played
+from deepsport.records import Choice, Dimension, Episode, Question
 from deepsport.video.source import FrameSource
-from made_episodes import episode, look, malformed, question
+from made_episodes import episode, frame, look, malformed, question
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
@@ -35,6 +36,32 @@ CURVES: Curves = {
         for number, name in enumerate(("reward", "accuracy", "tool", "tool_calls", "groups_flat", "groups_phantom", "mismatch"))
     },
 }
+
+FAINT_TEXT = """() => {
+    const parse = text => { const [r, g, b, a = 1] = text.match(/[\\d.]+/g).map(Number); return [r, g, b, a]; };
+    const over = (top, below) => top.slice(0, 3).map((value, i) => value * top[3] + below[i] * (1 - top[3]));
+    const behind = element => {
+        if (!element) return parse(getComputedStyle(document.body).backgroundColor).slice(0, 3);
+        const colour = parse(getComputedStyle(element).backgroundColor);
+        return colour[3] === 1 ? colour.slice(0, 3) : over(colour, behind(element.parentElement));
+    };
+    const luminance = rgb => {
+        const [r, g, b] = rgb.map(v => v / 255).map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+        return .2126 * r + .7152 * g + .0722 * b;
+    };
+    const found = [];
+    for (const element of document.querySelectorAll('body *')) {
+        if (![...element.childNodes].some(node => node.nodeType === 3 && node.data.trim())) continue;
+        if (!element.checkVisibility || !element.checkVisibility()) continue;
+        const style = getComputedStyle(element), drawn = element instanceof SVGElement;
+        const ground = behind(element);
+        const both = [over(parse(drawn ? style.fill : style.color), ground), ground].map(luminance);
+        const ratio = (Math.max(...both) + .05) / (Math.min(...both) + .05);
+        if (ratio < 4.5) found.push(`${element.outerHTML.slice(0, 80)}: ${ratio.toFixed(2)}`);
+    }
+    return [...new Set(found)];
+}"""
+"""Text whose contrast with the colours behind it is below 4.5 to 1 (WCAG 2.2, 1.4.3)."""
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed, so no page can be opened")
 if CHROMIUM is None:
@@ -102,7 +129,35 @@ def report(clip: str, source: FrameSource) -> str:
     before = [episode("header", [look(0, 9)], each) for each in asked]
     after = [episode(answer, [look(28, 42)], each) for answer, each in zip(("volley", "header", "volley"), asked, strict=True)]
     systems = {"no_tool": before, "sft": before, "sft_rl": after}
-    return report_page(compare({name: scores(made) for name, made in systems.items()}), CURVES, systems, source)
+    return report_page(compare({name: scores(made) for name, made in systems.items()}), CURVES, played(systems), source)
+
+
+@pytest.fixture(scope="module")
+def side_by_side(clip: str, source: FrameSource) -> str:
+    """A model shown 8 frames, then 16, and an agent: three sports, every dimension, two videos, one of them gone."""
+    asked = [
+        question(f"{sport}-{dimension}-{video}", video=video, sport=sport, dimension=dimension)
+        for sport in ("soccer", "table_tennis", "american_football")
+        for dimension in Dimension
+        for video in (clip, "gone.mp4")
+    ]
+    systems = {
+        "model, 8 frames": [passive("header" if n % 3 else "volley", each, 8) for n, each in enumerate(asked)],
+        "model, 16 frames": [passive("volley" if n % 3 else "header", each, 16) for n, each in enumerate(asked)],
+        "agent": [episode("volley" if n % 5 else "header", [look(28, 42)], each) for n, each in enumerate(asked)],
+    }
+    made = compare({name: scores(episodes) for name, episodes in systems.items()})
+    return report_page(made, {}, played(systems), source, notes=["agent: 3 of 27 answers are missing."])
+
+
+def passive(answer: str, asked: Question, n_frames: int) -> Episode:
+    """An answer without the tool."""
+    shown = tuple(frame(index, asked.video) for index in range(n_frames))
+    return episode(answer, [], asked).model_copy(update={"first_frames": shown, "with_tool": False})
+
+
+def played(systems: Mapping[str, Sequence[Episode]]) -> dict[str, list[Played]]:
+    return {name: list(zip(episodes, scores(episodes), strict=True)) for name, episodes in systems.items()}
 
 
 def poisoned(clip: str, text: str = EVIL) -> Episode:
@@ -111,6 +166,11 @@ def poisoned(clip: str, text: str = EVIL) -> Episode:
     asked = question(text, video=clip, gold=gold, sport=text).model_copy(update={"text": text})
     turns = [look(28, 42, thought=text), malformed(text).model_copy(update={"note": text, "answer": text})]
     return episode(text, turns, asked).model_copy(update={"detail": text, "policy": text})
+
+
+def open_all(page: Any) -> None:
+    """Unfolds everything that can be unfolded."""
+    page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true")
 
 
 def overflow_px(page: Any) -> int:
@@ -147,11 +207,56 @@ def test_an_episode_of_the_report_opens_on_a_click(visit: Callable[..., Visit], 
     assert shown.locator("svg.timeline circle.seen").first.is_visible()
 
 
+def test_a_report_of_several_runs_draws_every_chart_and_asks_nobody(visit: Callable[..., Visit], side_by_side: str):
+    seen = visit(side_by_side)
+    page = seen.page
+    scatter = page.locator("svg.scatter")
+    assert scatter.bounding_box()["height"] > 200
+    assert scatter.locator("g.mark circle").count() == 3
+    assert scatter.locator("line.join").bounding_box()["width"] > 50
+    assert page.locator("svg.turns").count() == 3
+    for chart in page.locator("svg.turns").all():
+        assert chart.locator("line.step").first.bounding_box()["width"] > 50
+    assert page.locator("table.heat").count() == 3
+    assert page.locator("table.heat").first.locator("tbody td").count() == 4 * 5
+    assert page.locator(".warning").inner_text() == "agent: 3 of 27 answers are missing."
+    assert (seen.complaints, seen.outside()) == ([], [])
+
+
+def test_marks_stand_where_their_figures_say(visit: Callable[..., Visit], side_by_side: str):
+    scatter = visit(side_by_side).page.locator("svg.scatter")
+    boxes = [mark.bounding_box() for mark in scatter.locator("g.mark circle").all()]
+    few, many, agent = boxes
+    assert few["x"] < many["x"]
+    assert few["y"] > many["y"] > agent["y"]
+    zero, *_, hundred = sorted((line.bounding_box()["y"] for line in scatter.locator("line.grid").all()), reverse=True)
+    middle = few["y"] + few["height"] / 2
+    assert (zero - middle) / (zero - hundred) == pytest.approx(8 / 24, abs=0.02)
+
+
+def test_every_cell_of_a_heat_map_can_be_reached_by_scrolling_its_own_box(visit: Callable[..., Visit], side_by_side: str):
+    page = visit(side_by_side, width=390).page
+    open_all(page)
+    box = page.locator(".scroll:has(table.heat)").first
+    assert box.evaluate("box => box.scrollWidth > box.clientWidth")
+    last = box.locator("tbody tr").first.locator("td").last
+    last.scroll_into_view_if_needed()
+    assert last.bounding_box()["x"] + last.bounding_box()["width"] <= 390
+    assert overflow_px(page) == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_what_is_behind_it(visit: Callable[..., Visit], side_by_side: str, scheme: str):
+    page = visit(side_by_side, scheme=scheme).page
+    open_all(page)
+    assert page.evaluate(FAINT_TEXT) == []
+
+
 @pytest.mark.parametrize("width", [390, 1280])
-def test_nothing_is_wider_than_the_window(visit: Callable[..., Visit], report: str, width: int):
-    page = visit(report, width=width).page
-    for summary in page.locator("details.shown > summary").all():
-        summary.click()
+@pytest.mark.parametrize("which", ["report", "side_by_side"])
+def test_nothing_is_wider_than_the_window(visit: Callable[..., Visit], request: pytest.FixtureRequest, which: str, width: int):
+    page = visit(request.getfixturevalue(which), width=width).page
+    open_all(page)
     assert overflow_px(page) == 0
 
 
@@ -181,7 +286,7 @@ def test_hostile_text_in_every_field_of_an_episode_is_only_text(visit: Callable[
 def test_hostile_text_in_a_report_is_only_text(visit: Callable[..., Visit], clip: str, source: FrameSource):
     systems = {"before": [poisoned(clip)], EVIL: [poisoned(clip)]}
     report = compare({name: scores(made) for name, made in systems.items()}, versions={EVIL: EVIL}, seconds_per_stage={EVIL: 1.0})
-    seen = visit(report_page(report, {EVIL: {EVIL: [(0, 1.0), (1, 2.0)]}}, systems, source))
+    seen = visit(report_page(report, {EVIL: {EVIL: [(0, 1.0), (1, 2.0)]}}, played(systems), source, notes=[EVIL]))
     for summary in seen.page.locator("summary").all():
         summary.click()
     seen.page.wait_for_timeout(300)

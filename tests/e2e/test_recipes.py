@@ -1,6 +1,7 @@
 """The recipes for a 7B model, as they are, on the true architecture at a fraction of its width."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,14 @@ def test_the_recipe_of_a_distillation_by_endpoints_says_what_it_will_ask_for(tmp
         "distill", str(RECIPES / "distill.toml"), "--dry-run", f"questions={tmp_path / 'practice/questions.jsonl'}"
     )
     assert all(step in printed for step in ("facts", "acting", "judging", "at most"))
+
+
+def test_the_recipe_of_a_measurement_says_what_it_will_ask_for_and_every_protocol_takes_it(tmp_path):
+    deepsport("arena", "render", str(tmp_path / "set"), "--clips", "2")
+    asked = ["bench", "run", str(tmp_path / "set/questions.jsonl"), "-o", str(tmp_path / "run")]
+    asked += ["--recipe", str(RECIPES / "bench.toml"), "--dry-run"]
+    for options, images in ([[], "576"], [["--passive", "16"], "192"], [["--blind"], "0"]):
+        printed = deepsport(*asked, *options, "endpoint.prompt_usd=2.0")
+        assert re.search(rf"asking +Qwen/Qwen2.5-VL-7B-Instruct +likely +[0-9,]+ +{images} .*\$0.[0-9]+", printed), printed
+    assert "No endpoint is asked" in deepsport(*asked, "--majority")
+    assert not (tmp_path / "run").exists()

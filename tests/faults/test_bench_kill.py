@@ -1,87 +1,134 @@
-"""kill -9 at 20 random points of one benchmark run: nothing finished is lost or doubled, and no figure changes."""
+"""kill -9 at 20 random points of one benchmark run: every file of the result is the same as that of a run left in peace.
 
+The real command against a real server, a model that looks before it answers and a judge. Seventeen kills fall at random requests,
+three while the files of the result are written.
+"""
+
+import hashlib
+import json
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from deepsport.arena.generate import make_set
-from deepsport.bench.measure import measure
-from deepsport.bench.report import SystemReport
-from deepsport.bench.score import scores
-from deepsport.records import Episode, Question
-from deepsport.run import Run
+from deepsport.records import FreeText, Question
+from model_server import Act, ModelServer, Request, Say
 
-N_KILLS = 20
+N_KILLS, IN_FLIGHT = 20, 4
+LAST = ("report.json", "timing.json", "report.html")
+"""Files that appear at the end; the last kills wait for one each."""
 
-CHILD = '''
-import asyncio, sys
-from pathlib import Path
-from deepsport.agent.grammar import write_answer, write_call
-from deepsport.agent.rollout import Limits
-from deepsport.bench.evaluate import evaluate
-from deepsport.policy.base import Reply, Sampling
-from deepsport.records import Question
-from deepsport.run import Run
-from deepsport.video.source import FrameSource
+RECIPE = """
+runs = 2
+temperature = 0.7
+concurrency = {in_flight}
+max_turns = 3
 
-class Dice:
-    """Answers at random from the seed of the question, after a look at every third; slow enough to be killed."""
-    name = "dice"
-    def __init__(self, seed=0): self.seed, self.turn = seed, 0
-    def session(self, sampling): return Dice(sampling.seed)
-    def tokens(self): return None
-    async def reply(self, messages):
-        await asyncio.sleep(0.02)
-        self.turn += 1
-        look = self.turn == 1 and self.seed % 3 == 0
-        return Reply(text=write_call("", 20, 30) if look else write_answer("", "ABCD"[self.seed % 4]))
+[endpoint]
+model = "agent"
+base_url = "{url}"
+max_concurrent = {in_flight}
 
-folder, target = map(Path, sys.argv[1:])
-questions = [Question.model_validate_json(line) for line in (folder / "questions.jsonl").read_text().splitlines()]
-questions = [q.model_copy(update={"video": str(folder / q.video)}) for q in questions]
-with Run.open(target, None) as run:
-    asyncio.run(evaluate(questions, Dice(), FrameSource(), run, "episodes.jsonl", limits=Limits(), sampling=Sampling(),
-                         concurrency=2, on_episode=lambda episode: print(episode.id, flush=True)))
-'''
+[judge]
+model = "judge"
+base_url = "{url}"
+max_concurrent = {in_flight}
+"""
 
 
-def start(arena: Path, target: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", CHILD, str(arena), str(target)], stdout=subprocess.PIPE, text=True)
+def says(request: Request) -> Act:
+    """The agent looks in two cases of three, and answers A or B; the judge likes what its hash likes. Every reply is a function
+    of its request. Slow enough to be killed."""
+    time.sleep(0.01)
+    chance = int(hashlib.sha256(json.dumps(request.body).encode()).hexdigest()[:8], 16)
+    if request.body["model"] == "judge":
+        return Say(text=json.dumps({"reason": "as the hash has it", "points": chance % 11}))
+    if not any(message["role"] == "assistant" for message in request.body["messages"]) and chance % 3:
+        look = {"action": "choose_frames", "frame_range": [chance % 40, chance % 40 + 12]}
+        return Say(text=f"<think>Look.</think><tool_call>{json.dumps(look)}</tool_call>")
+    return Say(text=f"<think>So.</think><answer>{'AB'[chance % 2]}</answer>")
 
 
-def kill_after(child: subprocess.Popen[str], n_episodes: int, delay_s: float) -> bool:
+def place_of(request: Request) -> str:
+    return hashlib.sha256(json.dumps(request.body).encode()).hexdigest()
+
+
+def n_distinct(server: ModelServer) -> int:
+    return len({place_of(request) for request in list(server.requests)})
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two clips' questions, every other one of which only a judge can score."""
+    folder = tmp_path_factory.mktemp("arena")
+    made = make_set(folder, n_clips=4, seed=3)
+    opened = [_opened(question) if place % 2 else question for place, question in enumerate(made)]
+    (folder / "questions.jsonl").write_text("".join(question.model_dump_json() + "\n" for question in opened))
+    return folder / "questions.jsonl"
+
+
+def _opened(question: Question) -> Question:
+    assert question.gold is not None
+    return question.model_copy(update={"gold": FreeText(answer=f"{question.gold.answer}, beyond doubt")})
+
+
+def start(asked: Path, recipe: Path, folder: Path) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "deepsport.cli", "bench", "run", str(asked), "--recipe", str(recipe), "-o", str(folder)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def finish(asked: Path, recipe: Path, folder: Path) -> None:
+    child = start(asked, recipe, folder)
+    _, fault = child.communicate(timeout=120)
+    assert child.returncode == 0, fault.decode()[-2000:]
+
+
+def killed_once(child: "subprocess.Popen[bytes]", is_time: Callable[[], bool], delay_s: float) -> bool:
     """Whether the kill came before the child was through."""
-    assert child.stdout is not None
-    for _ in range(n_episodes):
-        child.stdout.readline()
+    while not is_time() and child.poll() is None:
+        time.sleep(0.001)
     time.sleep(delay_s)
     child.kill()
     return child.wait() == -signal.SIGKILL
 
 
-def result(target: Path) -> tuple[list[str], SystemReport]:
-    """Ids on record, and the figures, which hold no clock."""
-    with Run.open(target, None) as run:
-        episodes = run.read("episodes.jsonl", Episode)
-    ids = [episode.question.id for episode in episodes]
-    return ids, measure(scores(sorted(episodes, key=lambda episode: episode.question.id)))
+def files(folder: Path) -> dict[str, bytes]:
+    """Of the result, the seconds of each episode set to 0."""
+    made = {name: (folder / name).read_bytes() for name in ("episodes.jsonl", "verdicts.jsonl", "scores.jsonl", "report.json")}
+    made["episodes.jsonl"] = re.sub(rb'"seconds":[0-9.e+-]+', b'"seconds":0', made["episodes.jsonl"])
+    return made
 
 
 @pytest.mark.slow
-def test_a_run_killed_20_times_ends_as_one_that_was_left_in_peace(tmp_path: Path):
-    arena, dice = tmp_path / "arena", random.Random(0)
-    questions: list[Question] = make_set(arena, n_clips=36, seed=3, sports=("soccer",))
-    kills = [
-        kill_after(start(arena, tmp_path / "killed"), dice.choice((1, 1, 2, 3)), dice.uniform(0, 0.03)) for _ in range(N_KILLS)
-    ]
-    assert start(arena, tmp_path / "killed").wait() == 0
-    assert start(arena, tmp_path / "quiet").wait() == 0
-    (ids, killed), (_, quiet) = result(tmp_path / "killed"), result(tmp_path / "quiet")
+def test_a_run_killed_20_times_ends_with_the_files_of_one_that_was_left_in_peace(tmp_path: Path, asked: Path) -> None:
+    n_questions = len(asked.read_text().splitlines())
+    with ModelServer(says) as server:
+        recipe, chance = tmp_path / "recipe.toml", random.Random(5)
+        recipe.write_text(RECIPE.format(url=server.url, in_flight=IN_FLIGHT))
+        finish(asked, recipe, tmp_path / "quiet")
+        n_all = len(server.requests)
+        server.requests.clear()
+        points = sorted(chance.sample(range(1, n_all), N_KILLS - len(LAST)))
+        moments: list[tuple[Callable[[], bool], float]] = [
+            (lambda point=point: n_distinct(server) >= point, chance.uniform(0, 0.02)) for point in points
+        ]
+        moments += [(lambda name=name: (tmp_path / "killed" / name).exists(), 0.0) for name in LAST]
+        kills = [killed_once(start(asked, recipe, tmp_path / "killed"), *moment) for moment in moments]
+        on_record = len((tmp_path / "killed/episodes.jsonl").read_bytes().splitlines())
+        finish(asked, recipe, tmp_path / "killed")
+        n_asked = len(server.requests)
+        killed, quiet = files(tmp_path / "killed"), files(tmp_path / "quiet")
     assert kills == [True] * N_KILLS
-    assert sorted(ids) == sorted(question.id for question in questions)
+    assert on_record == 2 * n_questions, "nothing finished was lost or doubled"
     assert killed == quiet
+    assert quiet["scores.jsonl"].count(b"\n") == 2 * n_questions
+    assert quiet["verdicts.jsonl"].count(b"\n") > n_questions // 2
+    assert n_distinct(server) == n_all > 2 * n_questions
+    assert n_asked - n_all <= N_KILLS * IN_FLIGHT, "at most what was in flight was asked twice"

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from deepsport.arena.generate import make_set
-from deepsport.data.distill.cast import REPLIES
+from deepsport.bench.endpoints import REPLIES
 from deepsport.records import Question
 from model_server import Act, ModelServer, Request, Say
 

@@ -12,11 +12,13 @@ from deepsport.agent.grammar import TOOL_NAME, Answer, ChooseFrames, parse
 from deepsport.agent.prompt import PromptStyle
 from deepsport.agent.rollout import Limits, run_episode
 from deepsport.arena.generate import load_truths, make_set
-from deepsport.arena.oracle import Oracle, answer_at_sight
+from deepsport.arena.oracle import Oracle, answer_at_sight, open_oracle
 from deepsport.arena.questions import Topic, ask, topic_of
 from deepsport.arena.script import Dials, write_script
 from deepsport.arena.sports import SPORTS
 from deepsport.arena.truth import ClipTruth, Difficulty
+from deepsport.bench.tasks import load_questions
+from deepsport.errors import BadConfig, PolicyError
 from deepsport.policy.base import Image, Message, Sampling
 from deepsport.records import Choice, Dimension, Episode, Frame, FreeText, Number, Question, StopReason
 from deepsport.reward.accuracy import accuracy
@@ -228,8 +230,93 @@ def test_a_clip_or_a_question_it_does_not_know_ends_as_a_policy_error(arena: Pat
     assert "recognises 0 questions" in episode.detail
 
 
-def test_it_has_no_token_record_and_refuses_a_prompt_without_frames() -> None:
+def test_it_has_no_token_record_and_refuses_a_question_without_frames_that_it_does_not_know() -> None:
     session = Oracle({}, ()).session(Sampling())
     assert session.tokens() is None
-    with pytest.raises(Exception, match="shown no frame"):
+    with pytest.raises(PolicyError, match="shown no frame, and recognises no question"):
         asyncio.run(session.reply([Message("user", ("Question: who?",))]))
+
+
+def without_frames(oracle: Oracle, question: Question, seed: int) -> Answer:
+    """What it says to the question alone, though the tool is offered."""
+    session = oracle.session(Sampling(seed=seed))
+    action = parse(asyncio.run(session.reply([Message("user", (f"Question: {question.text}", f"\ntool: {TOOL_NAME}"))])).text)
+    assert isinstance(action, Answer)
+    return action
+
+
+def test_without_any_frame_it_guesses_among_what_the_question_offers_at_chance(arena: Path) -> None:
+    questions = load_questions(arena / "questions.jsonl")
+    oracle = open_oracle(arena)
+    total = expected = variance = 0.0
+    for question in questions:
+        assert question.gold is not None
+        for seed in range(3):
+            action = without_frames(oracle, question, seed)
+            assert action.thought == "event not seen."
+            if isinstance(question.gold, Choice):
+                assert action.answer in question.gold.options
+            total += accuracy(question.gold, action.answer) or 0.0
+        mean, spread = guessing(question)
+        expected, variance = expected + 3 * mean, variance + 3 * spread
+    assert abs(total - expected) < 4 * variance**0.5
+
+
+def test_without_any_frame_its_guess_depends_on_the_seed_and_not_on_the_clip(arena: Path) -> None:
+    questions = [question for question in load_questions(arena / "questions.jsonl") if topic_of(question) is Topic.COMMENT]
+    alike = [question for question in questions if question.text == questions[0].text]
+    assert len({question.video for question in alike}) > 1
+    oracle = open_oracle(arena)
+    for seed in range(4):
+        assert len({without_frames(oracle, question, seed).answer for question in alike}) == 1
+    assert len({without_frames(oracle, alike[0], seed).answer for seed in range(8)}) > 2
+
+
+@pytest.mark.parametrize("n_frames", [1, 2, 5, 64])
+def test_without_the_tool_it_answers_from_as_many_frames_as_it_is_shown(hard: Path, n_frames: int) -> None:
+    oracle, truths = open_oracle(hard), load_truths(hard)
+    questions = load_questions(hard / "questions.jsonl")
+
+    async def run(source: FrameSource) -> list[Episode]:
+        limits = Limits(first_frames=n_frames)
+        return [
+            await run_episode(question, oracle, source, limits=limits, sampling=Sampling(), with_tool=False)
+            for question in questions
+        ]
+
+    with FrameSource() as source:
+        episodes = asyncio.run(run(source))
+    for episode in episodes:
+        truth = next(truth for video, truth in truths.items() if episode.question.video.endswith(video))
+        assert episode.stop is StopReason.ANSWERED, episode.detail
+        assert len(episode.first_frames) == n_frames
+        seen = any(truth.event.shown_at(frame.index) for frame in episode.first_frames)
+        if not episode.question.easy:
+            assert ("event not seen" in episode.turns[-1].thought) == (not seen)
+            assert right(episode) or not seen
+    assert any(right(episode) for episode in episodes)
+
+
+def test_the_last_frame_tells_the_score_in_whatever_order_frames_are_shown(arena: Path) -> None:
+    truths, questions = load_truths(arena), load_questions(arena / "questions.jsonl")
+    asked = [question for question in questions if topic_of(question) is Topic.SCORE]
+    assert asked
+    for question in asked:
+        truth = truths[f"clips/{Path(question.video).name}"]
+        assert answer_at_sight(question, truth, [truth.n_frames - 1, 0]) is not None
+
+
+def test_the_oracle_of_a_folder_knows_the_questions_and_clips_of_its_set(hard: Path) -> None:
+    questions, oracle = load_questions(hard / "questions.jsonl"), open_oracle(hard)
+    source = FrameSource()
+    episode = asyncio.run(run_episode(questions[0], oracle, source, limits=Limits(), sampling=Sampling()))
+    source.close()
+    assert right(episode)
+
+
+@pytest.mark.parametrize("lacking", ["truth.jsonl", "questions.jsonl"])
+def test_a_folder_that_holds_no_arena_set_has_no_oracle_and_says_so(tmp_path: Path, lacking: str) -> None:
+    make_set(tmp_path, n_clips=1, seed=1, dials=Dials(longest=64))
+    (tmp_path / lacking).unlink()
+    with pytest.raises(BadConfig, match=rf"holds no arena set \({lacking} missing\).*deepsport arena render"):
+        open_oracle(tmp_path)

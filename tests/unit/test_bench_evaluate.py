@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,11 +13,13 @@ from deepsport.agent.grammar import write_answer, write_call
 from deepsport.agent.rollout import Limits
 from deepsport.arena.generate import load_truths, make_set
 from deepsport.arena.oracle import Oracle
-from deepsport.bench.evaluate import evaluate, seed_of
+from deepsport.bench.evaluate import evaluate, number_of, seed_of
 from deepsport.bench.measure import measure
 from deepsport.bench.score import scores
-from deepsport.errors import BadRecord, PolicyError, RunError
+from deepsport.bench.workers import MANY, MANY_LATER, Losses
+from deepsport.errors import BadRecord, PolicyError, RunError, Stopped
 from deepsport.policy.base import Message, Policy, Reply, Sampling, Session
+from deepsport.policy.openai.allowance import Allowance
 from deepsport.policy.scripted import Scripted
 from deepsport.records import Choice, Episode, Question, StopReason, TokenRecord
 from deepsport.run import Run
@@ -87,7 +90,7 @@ class PatientSession:
         return None
 
 
-def run_all(questions: Sequence[Question], policy: Policy, source: FrameSource, run: Run, **more: int) -> list[Episode]:
+def run_all(questions: Sequence[Question], policy: Policy, source: FrameSource, run: Run, **more: Any) -> list[Episode]:
     return asyncio.run(evaluate(questions, policy, source, run, FILE, limits=LIMITS, sampling=SAMPLING, **more))
 
 
@@ -191,10 +194,124 @@ def test_videos_that_moved_are_no_other_question(questions: list[Question], sour
     again = Patient()
     [episode] = run_all([questions[0].model_copy(update={"video": str(moved)})], again, source, run)
     assert again.seeds == []
-    assert episode.question.video == str(moved)
+    assert {episode.question.video, *(frame.video for frame in episode.frames_seen)} == {str(moved)}
 
 
 def test_two_questions_of_one_id_are_refused_before_anything_runs(source: FrameSource, run: Run):
     with pytest.raises(BadRecord, match="two questions have the id 'q'"):
         run_all([made_question("q"), made_question("q")], Patient(), source, run)
     assert not run.path(FILE).exists()
+
+
+# Several runs
+
+
+def test_several_runs_stand_in_one_file_and_draw_from_seeds_of_their_own(
+    questions: list[Question], source: FrameSource, run: Run
+):
+    episodes = run_all(questions[:2], Patient(), source, run, seed=5, n_runs=3)
+    asked = [(question.id, seed_of(5 + number, question.id)) for question in questions[:2] for number in range(3)]
+    assert [(episode.question.id, episode.seed) for episode in episodes] == asked
+    assert [number_of(episode, 5, 3) for episode in episodes] == [0, 1, 2, 0, 1, 2]
+    assert len({episode.id for episode in run.read(FILE, Episode)}) == 6
+
+
+def test_a_run_that_is_missing_is_asked_and_no_other(questions: list[Question], source: FrameSource, run: Run):
+    first = run_all(questions[:2], Patient(), source, run, n_runs=2)
+    again = Patient()
+    episodes = run_all(questions[:2], again, source, run, n_runs=3)
+    assert [episodes[place] for place in (0, 1, 3, 4)] == first
+    assert sorted(again.seeds) == sorted(seed_of(2, question.id) for question in questions[:2])
+
+
+def test_of_what_was_lost_and_answered_later_the_answer_counts(questions: list[Question], source: FrameSource, run: Run):
+    run_all(questions[:1], Scripted(down), source, run, n_runs=2)
+    run_all(questions[:1], Patient(), source, run, n_runs=2)
+    again = Patient()
+    episodes = run_all(questions[:1], again, source, run, n_runs=2)
+    assert [episode.stop for episode in episodes] == [StopReason.ANSWERED] * 2
+    assert again.seeds == []
+
+
+# Ends
+
+
+def down(messages: list[Message]) -> str:
+    raise PolicyError("the endpoint is down")
+
+
+def test_however_many_questions_there_are_no_more_tasks_wait_than_episodes_run(
+    questions: list[Question], source: FrameSource, run: Run
+):
+    n_tasks: list[int] = []
+    policy = Patient(on_reply=lambda _: n_tasks.append(len(asyncio.all_tasks())))
+    run_all(questions, policy, source, run, concurrency=2, n_runs=5)
+    assert len(n_tasks) == 5 * len(questions)
+    assert max(n_tasks) <= 3
+
+
+def test_a_stop_lets_what_is_in_flight_end_and_keeps_it(questions: list[Question], source: FrameSource, run: Run):
+    allowance = Allowance()
+    policy = Patient(on_reply=lambda n_sessions: allowance.stop("told to") if n_sessions > 3 else None)
+    with pytest.raises(Stopped, match="told to"):
+        run_all(questions, policy, source, run, concurrency=3, allowance=allowance)
+    assert len(policy.seeds) == len(run.read(FILE, Episode)) < len(questions)
+    assert len(run_all(questions, Patient(), source, run)) == len(questions)
+
+
+def test_the_first_loss_ends_an_evaluation_that_is_to_fail_on_errors(questions: list[Question], source: FrameSource, run: Run):
+    gone = questions[1].model_copy(update={"video": "gone.mp4"})
+    policy = Patient()
+    with pytest.raises(Stopped, match=rf"question {gone.id} was lost: .*gone\.mp4.* What is finished is kept"):
+        run_all([questions[0], gone, *questions[2:]], policy, source, run, concurrency=1, fail_on_error=True)
+    assert len(policy.seeds) == 2
+    assert [episode.stop for episode in run.read(FILE, Episode)] == [StopReason.ANSWERED, StopReason.VIDEO_ERROR]
+
+
+def test_a_policy_that_loses_every_episode_ends_the_evaluation_with_its_fault(
+    questions: list[Question], source: FrameSource, run: Run
+):
+    with pytest.raises(PolicyError, match="each of the first 16 episodes was lost; the last one: the endpoint is down"):
+        run_all(questions, Scripted(down), source, run, concurrency=1, n_runs=4)
+    assert len(run.read(FILE, Episode)) == MANY
+
+
+def test_what_was_lost_before_may_be_lost_again_without_ending_anything(questions: list[Question], source: FrameSource, run: Run):
+    with pytest.raises(PolicyError):
+        run_all(questions, Scripted(down), source, run, concurrency=1, n_runs=4)
+    assert MANY == 4 * 4
+    episodes = run_all(questions[:4], Scripted(down), source, run, concurrency=1, n_runs=4)
+    assert {episode.stop for episode in episodes} == {StopReason.POLICY_ERROR}
+
+
+def test_losses_in_a_row_are_counted_anew_after_each_that_was_none():
+    losses = Losses("episodes")
+    losses.count("")
+    for _ in range(2):
+        for _ in range(MANY_LATER - 1):
+            losses.count("down")
+        losses.count("")
+    for _ in range(MANY_LATER - 1):
+        losses.count("down")
+    with pytest.raises(PolicyError, match="64 episodes in a row were lost; the last one: down"):
+        losses.count("down")
+
+
+def test_videos_that_cannot_be_read_say_nothing_about_the_endpoint(questions: list[Question], source: FrameSource, run: Run):
+    gone = [question.model_copy(update={"video": "gone.mp4"}) for question in questions]
+    episodes = run_all(gone, Patient(), source, run, n_runs=3)
+    assert len(episodes) > MANY
+    assert {episode.stop for episode in episodes} == {StopReason.VIDEO_ERROR}
+
+
+def test_tokens_are_left_out_where_nobody_wants_them(questions: list[Question], source: FrameSource, run: Run):
+    tokens = TokenRecord(ids=(1,), sampled=(True,), logprobs=(0.0,), images=())
+
+    class Counting(PatientSession):
+        def tokens(self) -> TokenRecord:
+            return tokens
+
+    policy = Patient()
+    policy.session = lambda sampling: Counting(policy)  # type: ignore[method-assign]
+    [kept], [left_out] = (run_all(questions[n : n + 1], policy, source, run, keep_tokens=not n) for n in (0, 1))
+    assert (kept.tokens, left_out.tokens) == (tokens, None)

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from deepsport.bench.stats import cluster_sums, difference_interval, mean_interval, sign_test, t_quantile
+from deepsport.bench.stats import (
+    bootstrap_test,
+    cluster_sums,
+    difference_interval,
+    macro_interval,
+    mean_interval,
+    rank_correlation,
+    sign_test,
+    t_quantile,
+)
 
 scores = st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.integers(0, 5)), min_size=1, max_size=40)
 
@@ -118,3 +127,156 @@ def test_clusters_and_values_of_different_lengths_are_refused():
 @pytest.mark.parametrize(("freedom", "tabled"), [(2, 4.3027), (4, 2.7764), (9, 2.2622), (29, 2.0452), (1000, 1.9623)])
 def test_the_t_quantile_matches_the_table_within_one_percent(freedom: int, tabled: float):
     assert t_quantile(0.975, freedom) == pytest.approx(tabled, rel=0.01)
+
+
+# The macro average
+
+
+def cells_of(
+    rng: np.random.Generator, n_videos: int, shares: list[float]
+) -> tuple[NDArray[np.float64], list[int], list[int], float]:
+    """Right or wrong, cell and video of each question, and the true macro average; cells differ in size and difficulty."""
+    means = np.linspace(0.2, 0.9, len(shares))
+    cell_C = rng.choice(len(shares), n_videos, p=shares)
+    cell_C[: len(shares)] = range(len(shares))  # no cell is empty
+    difficulty_C = rng.beta(4 * means[cell_C], 4 * (1 - means[cell_C]))
+    clusters = np.repeat(np.arange(n_videos), rng.integers(1, 5, n_videos))
+    rights = (rng.random(len(clusters)) < difficulty_C[clusters]).astype(np.float64)
+    return rights, cell_C[clusters].tolist(), clusters.tolist(), float(means.mean())
+
+
+@pytest.mark.parametrize(("n_videos", "shares"), [(100, [0.7, 0.2, 0.1]), (60, [0.4, 0.3, 0.3]), (80, [0.1] * 10)])
+def test_the_interval_of_the_macro_average_covers_the_true_one(n_videos: int, shares: list[float]):
+    covered = 0
+    for seed in range(600):
+        rights, cells, clusters, truth = cells_of(np.random.default_rng(seed), n_videos, shares)
+        interval = macro_interval(rights, cells, clusters, seed=seed, n_resamples=1000)
+        assert interval is not None
+        covered += interval[0] <= truth <= interval[1]
+    assert 0.93 <= covered / 600 <= 0.97
+
+
+def test_it_covers_where_every_video_has_a_question_in_each_of_several_cells():
+    covered, add_K = 0, np.array([-0.2, 0.0, 0.2])
+    for seed in range(600):
+        rng = np.random.default_rng(seed)
+        easy_N = np.repeat(rng.uniform(0.3, 0.7, 40), 3) + np.tile(add_K, 40)
+        rights = (rng.random(120) < easy_N).astype(np.float64)
+        interval = macro_interval(
+            rights, [index % 3 for index in range(120)], [index // 3 for index in range(120)], seed=seed, n_resamples=1000
+        )
+        assert interval is not None
+        covered += interval[0] <= 0.5 <= interval[1]
+    assert 0.93 <= covered / 600 <= 0.97
+
+
+def test_one_cell_has_the_interval_of_the_plain_mean():
+    values, clusters = simulated(np.random.default_rng(1), 60, 0.4)
+    macro, plain = macro_interval(values, [0] * len(values), clusters, seed=3), mean_interval(values, clusters, seed=3)
+    assert macro == pytest.approx(plain, abs=0.01)  # drawn otherwise, so equal but for chance
+
+
+def test_a_macro_average_of_one_video_or_of_nothing_has_no_interval():
+    assert macro_interval([0.0, 1.0], ["a", "b"], ["v", "v"], seed=0) is None
+    assert macro_interval([], [], [], seed=0) is None
+
+
+def test_a_macro_average_of_a_constant_is_bounded_as_a_mean_is():
+    assert macro_interval([1.0] * 30, [index % 2 for index in range(30)], range(30), seed=0) == pytest.approx(
+        (0.025 ** (1 / 30), 1.0)
+    )
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.2, -0.1])
+def test_the_interval_of_a_difference_covers_it_whatever_it_is(shift: float):
+    covered = 0
+    for seed in range(600):
+        rng = np.random.default_rng(seed)
+        easy_C = rng.uniform(0.3, 0.7, 40)
+        clusters = np.repeat(np.arange(40), 3)
+        a, b = ((rng.random(120) < easy_C[clusters] + add).astype(np.float64) for add in (shift, 0.0))
+        interval = difference_interval(a, b, clusters.tolist(), seed=seed, n_resamples=1000)
+        assert interval is not None
+        covered += interval[0] <= shift <= interval[1]
+    assert 0.93 <= covered / 600 <= 0.97
+
+
+# The bootstrap test
+
+
+def p_values(shift: float, n_videos: int = 60, n_draws: int = 600) -> list[float]:
+    """Of two systems on the same videos, the first better by so much."""
+    found: list[float] = []
+    for seed in range(n_draws):
+        rng = np.random.default_rng(seed)
+        easy_C = rng.uniform(0.2, 0.7, n_videos)
+        clusters = np.repeat(np.arange(n_videos), 3)
+        a, b = ((rng.random(3 * n_videos) < easy_C[clusters] + add).astype(np.float64) for add in (shift, 0.0))
+        p = bootstrap_test(a - b, clusters.tolist(), seed=seed, n_resamples=1000)
+        assert p is not None
+        found.append(p)
+    return found
+
+
+def test_where_nothing_differs_the_bootstrap_test_says_so_in_95_of_100_draws():
+    rejected = np.mean(np.array(p_values(0.0)) <= 0.05)
+    assert 0.03 <= rejected <= 0.08  # 600 draws of 0.05 have a standard error of 0.009
+
+
+def test_a_real_difference_is_found_the_more_often_the_larger_it_is():
+    power = [float(np.mean(np.array(p_values(shift, n_draws=200)) <= 0.05)) for shift in (0.05, 0.15, 0.25)]
+    assert power[0] < power[1] < power[2]
+    assert power[1] > 0.6
+    assert power[2] > 0.95
+
+
+def test_a_bootstrap_that_forgot_the_videos_would_find_differences_where_there_are_none():
+    rejected = 0
+    for seed in range(300):
+        per_video = np.random.default_rng(seed).choice([-1.0, 1.0], 30)  # four questions per video, all better or all worse
+        p = bootstrap_test(np.repeat(per_video, 4), list(range(120)), seed=seed, n_resamples=500)
+        assert p is not None
+        rejected += p <= 0.05
+    assert rejected / 300 > 0.2
+
+
+def test_the_bootstrap_test_is_never_zero_and_none_below_two_videos():
+    assert bootstrap_test([1.0] * 20, range(20), seed=0, n_resamples=999) == pytest.approx(1 / 1000)
+    assert bootstrap_test([0.0, 0.0], ["a", "b"], seed=0) == 1.0
+    assert bootstrap_test([1.0, 0.0], ["a", "a"], seed=0) is None
+    assert bootstrap_test([], [], seed=0) is None
+
+
+def test_swapping_the_systems_changes_no_p():
+    differences = np.random.default_rng(2).choice([-1.0, 0.0, 1.0], 50)
+    clusters = [index // 2 for index in range(50)]
+    assert bootstrap_test(differences, clusters, seed=1) == bootstrap_test(-differences, clusters, seed=1)
+
+
+# Ranks
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ([1, 2, 3], [10, 20, 30], 1.0),
+        ([1, 2, 3], [3, 2, 1], -1.0),
+        ([86, 97, 99, 100, 101, 103, 106, 110, 112, 113], [2, 20, 28, 27, 50, 29, 7, 17, 6, 12], -29 / 165),  # as commonly shown
+        ([1, 2, 2, 3], [1, 3, 2, 4], 4.5 / (4.5 * 5) ** 0.5),  # ranks 1, 2.5, 2.5, 4 and 1, 3, 2, 4
+        ([1, 1, 2, 2], [1, 2, 1, 2], 0.0),
+        ([1, 1, 2], [5, 5, 9], 1.0),
+    ],
+)
+def test_rank_correlation_equals_values_by_hand(a: list[float], b: list[float], expected: float):
+    assert rank_correlation(a, b) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("a", "b"), [([], []), ([1, 2], [1, 2]), ([1, 1, 1], [1, 2, 3]), ([1, 2, 3], [4, 4, 4])])
+def test_where_ranks_tell_nothing_there_is_no_correlation(a: list[float], b: list[float]):
+    assert rank_correlation(a, b) is None
+
+
+@given(st.lists(st.tuples(st.integers(-5, 5), st.integers(-5, 5)), min_size=3, max_size=30))
+def test_rank_correlation_minds_only_the_order(pairs: list[tuple[int, int]]):
+    a, b = [x for x, _ in pairs], [y for _, y in pairs]
+    assert rank_correlation(a, b) == pytest.approx(rank_correlation([x**3 for x in a], [2.0**y for y in b]))

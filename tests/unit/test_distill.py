@@ -10,17 +10,18 @@ import pytest
 from deepsport.agent.grammar import Malformed, parse, write_answer, write_call
 from deepsport.agent.rollout import Limits, run_episode
 from deepsport.arena.generate import make_set
+from deepsport.bench.load import episode_load
 from deepsport.bench.tasks import load_episodes
+from deepsport.bench.workers import work_through
 from deepsport.data.distill.canonical import canonical
 from deepsport.data.distill.checks import Drop, fault_of_ending, fault_of_form, saw_the_event
 from deepsport.data.distill.distill import run_distill
-from deepsport.data.distill.estimate import episode_tokens, estimate
+from deepsport.data.distill.estimate import estimate
 from deepsport.data.distill.facts import facts_by_rule, names_the_answer
 from deepsport.data.distill.hints import Hinted, gives_away
 from deepsport.data.distill.judging import Judgement, judge_episode
 from deepsport.data.distill.recipe import Bounds, DistillRecipe, TeacherConfig
 from deepsport.data.distill.selection import Playback, frames_sha256, select
-from deepsport.data.distill.workers import work_through
 from deepsport.data.moved import moved
 from deepsport.durable import read_records
 from deepsport.errors import BadConfig, BadRecord, RunError, Stopped
@@ -505,13 +506,12 @@ def test_a_question_without_an_answer_is_refused(tmp_path: Path) -> None:
 # What it will cost
 
 
-def test_tokens_of_a_trajectory_add_up_over_the_turns() -> None:
-    recipe = DistillRecipe(questions="q", limits=Limits(first_frames=8, frames_per_call=8))
-    one_turn, _ = episode_tokens(recipe, 9, 20, 1, 100)
-    assert one_turn == 350 + 20 + 8 * (9 + 12)
-    two_turns, said = episode_tokens(recipe, 9, 20, 2, 100)
-    assert two_turns == 2 * one_turn + 100 + 20 + 8 * (9 + 12)
-    assert said == 200
+def test_tokens_and_images_of_a_trajectory_add_up_over_the_turns() -> None:
+    limits = Limits(first_frames=8, frames_per_call=8)
+    one_turn = episode_load(limits, 9, 20, 1, 100)
+    assert one_turn == (8, 350 + 20 + 8 * (9 + 12), 100)
+    two_turns = episode_load(limits, 9, 20, 2, 100)
+    assert two_turns == (8 + 16, 2 * one_turn.prompt_tokens + 100 + 20 + 8 * (9 + 12), 200)
 
 
 def test_an_estimate_counts_every_endpoint_at_its_price_and_pace(arena: Path) -> None:

@@ -17,6 +17,8 @@ import pytest
 from deepsport.agent.grammar import Answer, ChooseFrames, Malformed, parse
 from deepsport.policy.base import Image, Message, Pixels, Reply, Sampling
 from deepsport.policy.openai import OpenAIPolicy
+from deepsport.policy.openai.wire import ImageEncoding
+from deepsport.policy.openai.written import Writer
 from deepsport.records import Frame
 from model_server import Act, ModelServer, Request, Say, error
 
@@ -110,6 +112,58 @@ def test_a_frame_of_one_row_survives_shrinking() -> None:
     assert pixels_of(server.requests[0].body["messages"][0]["content"][0]).shape == (1, 100, 3)
 
 
+def fixed(pixels: Pixels) -> Pixels:
+    """A picture as a frame source shows it: nobody can write on it."""
+    pixels = pixels.copy()
+    pixels.flags.writeable = False
+    return pixels
+
+
+def sent_in_turn(*shown_in_turn: Pixels) -> list[Pixels]:
+    """What arrives for pictures that one policy is shown one after another, all as the same frame of the same video."""
+    with ModelServer(lambda _: Say(text=ANSWER)) as server:
+        policy = OpenAIPolicy("m", server.url, image_format="png")
+        for pixels in shown_in_turn:
+            talk(policy, [shown(frame(0, pixels))])
+    return [pixels_of(request.body["messages"][0]["content"][0]) for request in server.requests]
+
+
+def test_pictures_that_took_each_others_place_are_told_apart() -> None:
+    first, second = fixed(picture(1)), fixed(picture(2))
+    for here, there in zip(sent_in_turn(first, second, first), (first, second, first), strict=True):
+        np.testing.assert_array_equal(here, there)
+
+
+def test_a_picture_that_was_written_on_is_sent_as_it_is_now() -> None:
+    pixels = picture(1)
+    with ModelServer(lambda _: Say(text=ANSWER)) as server:
+        policy = OpenAIPolicy("m", server.url, image_format="png")
+        talk(policy, [shown(frame(0, pixels))])
+        pixels[:] = 7
+        talk(policy, [shown(frame(0, pixels))])
+    assert (pixels_of(server.requests[1].body["messages"][0]["content"][0]) == 7).all()
+
+
+def test_a_view_of_a_picture_that_is_written_on_is_sent_as_it_is_now() -> None:
+    pixels = picture(1)
+    view = pixels[:]
+    view.flags.writeable = False
+    with ModelServer(lambda _: Say(text=ANSWER)) as server:
+        policy = OpenAIPolicy("m", server.url, image_format="png")
+        talk(policy, [shown(frame(0, view))])
+        pixels[:] = 7
+        talk(policy, [shown(frame(0, view))])
+    assert (pixels_of(server.requests[1].body["messages"][0]["content"][0]) == 7).all()
+
+
+def test_nothing_is_remembered_of_a_picture_that_is_gone() -> None:
+    writer, pixels = Writer(ImageEncoding()), fixed(picture(1))
+    writer.message(shown(frame(0, pixels)))
+    assert len(writer._sums) == 1
+    del pixels
+    assert writer._sums == {}
+
+
 def test_messages_of_text_alone_are_plain_strings_with_their_role() -> None:
     with ModelServer([Say(text=ANSWER)]) as server:
         talk(OpenAIPolicy("m", server.url), [Message("system", ("You are", " a referee.")), shown("Why?")])
@@ -127,6 +181,18 @@ def test_the_second_request_repeats_the_conversation_and_adds_what_is_new() -> N
     assert second[1] == {"role": "assistant", "content": CALL}
     assert [part["type"] for part in second[2]["content"]] == ["text", "image_url"]
     assert [reply.text for reply in replies] == [CALL, ANSWER]
+
+
+def test_the_organisation_and_the_project_of_the_environment_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_ORG_ID", "club")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "dives")
+    with ModelServer(lambda _: Say(text=ANSWER)) as server:
+        talk(OpenAIPolicy("m", server.url), [shown("?")])
+        monkeypatch.delenv("OPENAI_PROJECT_ID")
+        talk(OpenAIPolicy("m", server.url), [shown("?")])
+    sent = [(request.headers.get("openai-organization"), request.headers.get("openai-project")) for request in server.requests]
+    assert sent == [("club", "dives"), ("club", None)]
+    assert server.requests[0].headers["content-type"] == "application/json"
 
 
 def test_model_sampling_and_extra_fields_stand_in_the_request() -> None:
@@ -354,6 +420,23 @@ def test_no_more_requests_are_in_flight_than_allowed_and_as_many_as_allowed() ->
     with ModelServer(slow) as server:
         asyncio.run(all_at_once(OpenAIPolicy("m", server.url, max_concurrent=4)))
         assert (len(server.requests), server.peak_in_flight) == (20, 4)
+
+
+def test_requests_one_after_another_share_a_connection_and_requests_at_once_have_one_each() -> None:
+    def slow(_: Request) -> Say:
+        time.sleep(0.05)
+        return Say(text=ANSWER)
+
+    async def talked(policy: OpenAIPolicy) -> list[int]:
+        n_opened: list[int] = []
+        for at_once in (1, 1, 4, 1, 4):
+            await asyncio.gather(*(policy.session(Sampling()).reply([shown("?")]) for _ in range(at_once)))
+            assert policy._line
+            n_opened.append(len(policy._line._opened))
+        return n_opened
+
+    with ModelServer(slow) as server:
+        assert asyncio.run(talked(OpenAIPolicy("m", server.url))) == [1, 1, 4, 4, 4]
 
 
 def test_a_policy_serves_one_event_loop_after_another() -> None:

@@ -15,7 +15,7 @@ from deepsport.policy.base import Message, Sampling
 from deepsport.policy.openai import Backoff, EndpointConfig, OpenAIPolicy, open_endpoint
 from deepsport.policy.openai.allowance import Allowance, Price
 from deepsport.policy.openai.pace import Pace
-from deepsport.policy.openai.reply_cache import ReplyCache
+from deepsport.policy.openai.reply_cache import Keeper, ReplyCache
 from model_server import Act, Hang, ModelServer, Request, Say, error
 
 ANSWER = "<think>seen</think><answer>red card</answer>"
@@ -88,6 +88,66 @@ def test_the_cache_holds_no_key_of_the_account(tmp_path: Path) -> None:
     with ModelServer([Say(text=ANSWER)]) as server, ReplyCache(tmp_path / "replies.sqlite") as cache:
         ask(OpenAIPolicy("m", server.url, "sk-very-secret-key", cache=cache), "a")
     assert all(b"sk-very-secret" not in file.read_bytes() for file in tmp_path.iterdir())
+
+
+def test_replies_that_come_together_are_all_there_when_each_put_returns(tmp_path: Path) -> None:
+    async def scene(cache: ReplyCache) -> None:
+        keeper = Keeper(cache)
+
+        async def put(name: str) -> None:
+            await keeper.put((name, f"body {name}", 1.0))
+            assert cache.get(name) == f"body {name}"
+
+        await asyncio.gather(*(put(str(n)) for n in range(40)))
+
+    with ReplyCache(tmp_path / "replies.sqlite") as cache:
+        asyncio.run(scene(cache))
+        assert cache.keys() == {str(n) for n in range(40)}
+        assert cache.spent_usd() == 40
+
+
+def test_replies_that_come_while_one_is_written_share_the_next_write(tmp_path: Path) -> None:
+    async def scene(cache: ReplyCache) -> None:
+        keeper = Keeper(cache)
+        await asyncio.gather(*(keeper.put((str(n), "body", 0.0)) for n in range(40)))
+
+    statements: list[str] = []
+    with ReplyCache(tmp_path / "replies.sqlite") as cache:
+        cache._sql.set_trace_callback(statements.append)
+        asyncio.run(scene(cache))
+    assert statements.count("COMMIT") == 1
+
+
+def test_a_reply_is_kept_though_nobody_waits_for_it_any_more(tmp_path: Path) -> None:
+    async def scene(cache: ReplyCache) -> None:
+        keeper = Keeper(cache)
+        impatient = asyncio.create_task(keeper.put(("a", "body", 0.0)))
+        await asyncio.sleep(0)
+        impatient.cancel()
+        await keeper.put(("b", "body", 0.0))
+        assert impatient.cancelled()
+
+    with ReplyCache(tmp_path / "replies.sqlite") as cache:
+        asyncio.run(scene(cache))
+        assert cache.keys() == {"a", "b"}
+
+
+def test_a_reply_that_cannot_be_kept_is_an_error_for_all_who_wait_and_the_next_is_tried_anew(tmp_path: Path) -> None:
+    async def scene(cache: ReplyCache) -> None:
+        keeper = Keeper(cache)
+        rival = sqlite3.connect(tmp_path / "replies.sqlite", isolation_level=None)
+        rival.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON replies WHEN NEW.key = 'b' BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+        outcomes = await asyncio.gather(*(keeper.put((name, "body", 0.0)) for name in "abc"), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [RunError] * 3
+        assert cache.keys() == set()
+        rival.execute("DROP TRIGGER full")
+        await keeper.put(("d", "body", 0.0))
+
+    with ReplyCache(tmp_path / "replies.sqlite") as cache:
+        asyncio.run(scene(cache))
+        assert cache.keys() == {"d"}
 
 
 # Money

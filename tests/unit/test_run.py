@@ -521,3 +521,11 @@ def test_the_environment_is_noted_once_and_again_when_it_changes(folder: Path) -
     path.write_text(json.dumps([{**first, "av": "1.0"}]))
     Run.open(folder, None).close()
     assert [entry["av"] for entry in json.loads(path.read_text())] == ["1.0", first["av"]]
+
+
+def test_what_is_appended_after_a_file_was_rewritten_is_kept(tmp_path: Path) -> None:
+    with Run.open(tmp_path, None) as run:
+        run.append("e.jsonl", Line(n=1))
+        run.rewrite("e.jsonl", [Line(n=2), Line(n=3)])
+        run.append("e.jsonl", Line(n=4))
+        assert [line.n for line in run.read("e.jsonl", Line)] == [2, 3, 4]

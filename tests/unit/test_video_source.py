@@ -81,7 +81,8 @@ def test_no_more_pictures_are_kept_than_there_is_room_for(videos: list[str]):
         pictures.keep(videos[0], stamp, {index: picture})
         pictures.known(videos[0], stamp, [0])
     assert list(pictures.known(videos[0], stamp, range(4))) == [0, 2, 3]
-    pictures.keep(videos[0], stamp, {9: np.zeros((9, 9, 3), np.uint8)})  # too large: it would turn all others out
+    large = np.zeros((9, 9, 3), np.uint8)
+    assert pictures.keep(videos[0], stamp, {9: large})[9] is large  # it would turn all others out, and a copy may be too much
     assert list(pictures.known(videos[0], stamp, range(10))) == [0, 2, 3]
 
 
@@ -106,9 +107,47 @@ def test_at_most_max_open_files_stay_open(videos: list[str]):
         for path in videos:
             source.info(path)
         assert set(open_files()) & set(videos) == set(videos[2:])
-        source.info(videos[0])
+        source.frames(videos[0], [0])
         assert set(open_files()) & set(videos) == {videos[0], *videos[3:]}
     assert not set(open_files()) & set(videos)
+
+
+def test_what_is_known_of_a_file_is_not_read_again_when_its_decoder_was_closed(videos: list[str]):
+    with FrameSource(max_open=1) as source:
+        first = source.info(videos[0]), source.look(videos[0], [3, 9])
+        source.info(videos[1])
+        again = source.info(videos[0]), source.look(videos[0], [3, 9])
+        assert set(open_files()) & set(videos) == {videos[1]}
+    assert again[0] == first[0]
+    assert all(
+        here.pixels is there.pixels and here.time_s == there.time_s for here, there in zip(again[1], first[1], strict=True)
+    )
+
+
+def test_a_look_shows_frames_and_times_in_the_order_asked(source: FrameSource, videos: list[str]):
+    pictures, times = full_decode(Path(videos[0]))
+    shown = source.look(videos[0], [29, 3, 3])
+    assert [each.index for each in shown] == [29, 3, 3]
+    assert [each.time_s for each in shown] == pytest.approx([times[29], times[3], times[3]])
+    assert all(np.array_equal(each.pixels, pictures[each.index]) for each in shown)
+
+
+def test_nobody_can_write_on_what_others_look_at_too(videos: list[str]):
+    with FrameSource() as source:
+        pixels = source.look(videos[0], [0])[0].pixels
+        with pytest.raises(ValueError, match="read-only"):
+            pixels[:] = 0
+
+
+def test_a_file_that_was_replaced_is_refused_although_its_frames_are_kept(tmp_path: Path):
+    path = str(write(tmp_path / "a.mp4", Recipe(n_frames=30)))
+    with FrameSource() as source:
+        assert source.info(path).n_frames == 30
+        source.look(path, [0])
+        write(tmp_path / "a.mp4", Recipe(n_frames=40))
+        with pytest.raises(BadVideo, match="replaced"):
+            source.look(path, [0])
+        assert source.info(path).n_frames == 40
 
 
 def test_a_file_that_cannot_be_opened_is_not_remembered(tmp_path: Path):

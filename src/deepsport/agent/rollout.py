@@ -20,7 +20,7 @@ from deepsport.errors import BadVideo, ContextOverflow, PolicyError
 from deepsport.policy.base import Image, Message, Policy, Reply, Sampling
 from deepsport.records import Episode, Frame, Question, StopReason, ToolCall, Turn, Usage, Window
 from deepsport.video.sample import uniform
-from deepsport.video.source import FrameSource
+from deepsport.video.source import FrameSource, VideoInfo
 
 OnTurn = Callable[[Turn], None]
 
@@ -48,11 +48,14 @@ async def run_episode(
     with_tool: bool = True,
     on_turn: OnTurn | None = None,
     episode_id: str | None = None,
+    brought: Sequence[int] = (),
 ) -> Episode:
-    """Runs one episode to its end. Raises only what is not the sample's fault (cancellation, bugs)."""
+    """Runs one episode to its end; `brought` are frames that come with the opening as if the policy had asked for them.
+
+    Raises only what is not the sample's fault (cancellation, bugs)."""
     started = time.monotonic()
     session = policy.session(sampling)
-    play = _Play(question=question, source=source, limits=limits, with_tool=with_tool, on_turn=on_turn)
+    play = _Play(question=question, source=source, limits=limits, with_tool=with_tool, on_turn=on_turn, brought=brought)
     try:
         messages = await play.open()
         while play.stop is None:
@@ -85,6 +88,7 @@ class _Play:
     limits: Limits
     with_tool: bool
     on_turn: OnTurn | None
+    brought: Sequence[int] = ()
     n_frames: int = 0
     """Of the video; known once it is open."""
     first_frames: tuple[Frame, ...] = ()
@@ -99,13 +103,10 @@ class _Play:
     async def open(self) -> list[Message]:
         """Probes the video and shows the sparse frames. Raises BadVideo."""
         info, images = None, list[Image]()
-        if self.limits.first_frames or self.with_tool:
-            info = await asyncio.to_thread(self.source.info, self.question.video)
-            self.n_frames = info.n_frames
-        if info and self.limits.first_frames:
-            images = await self._look(uniform(info.n_frames, self.limits.first_frames))
-            self.first_frames = _frames(images)
-        return opening(
+        if self.limits.first_frames or self.brought or self.with_tool:
+            info, images = await asyncio.to_thread(self._first_look)
+            self.n_frames, self.first_frames = info.n_frames, _frames(images)
+        messages = opening(
             self.question,
             info,
             images,
@@ -114,6 +115,14 @@ class _Play:
             frames_per_call=self.limits.frames_per_call,
             max_turns=self.limits.max_turns,
         )
+        return await self._bring(messages) if self.brought else messages
+
+    async def _bring(self, messages: list[Message]) -> list[Message]:
+        """Frames behind the opening, in one message with it: some servers take no two in a row from one side."""
+        images = await asyncio.to_thread(self._look, self.brought)
+        self.first_frames += _frames(images)
+        result = tool_result(self.question, images, style=self.limits.style, turns_left=self.turns_left)
+        return [*messages[:-1], Message("user", (*messages[-1].parts, "\n", *result.parts))]
 
     async def act(self, reply: Reply) -> list[Message]:
         """Carries out one reply and returns what the policy is told next: nothing if the episode has stopped. Raises BadVideo."""
@@ -144,18 +153,20 @@ class _Play:
         if isinstance(indices, Refused):
             self._add(turn.model_copy(update={"note": indices.reason}))
             return [refusal(indices.reason, style=self.limits.style, turns_left=self.turns_left)]
-        images = await self._look(indices)
+        images = await asyncio.to_thread(self._look, indices)
         self._add(_shown(turn, call, _frames(images)))
         return [tool_result(self.question, images, style=self.limits.style, turns_left=self.turns_left)]
 
-    async def _look(self, indices: Sequence[int]) -> list[Image]:
+    def _first_look(self) -> tuple[VideoInfo, list[Image]]:
+        """Runs in a thread, like `_look`: decoding takes CPU time, and the event loop is for waiting."""
+        info = self.source.info(self.question.video)
+        n_shown = self.limits.first_frames
+        return info, self._look(uniform(info.n_frames, n_shown)) if n_shown else []
+
+    def _look(self, indices: Sequence[int]) -> list[Image]:
         video = self.question.video
-
-        def decode() -> list[Image]:
-            pixels, times_s = self.source.frames(video, indices), self.source.times(video, indices)
-            return [Image(Frame(video=video, index=i, time_s=t), p) for i, t, p in zip(indices, times_s, pixels, strict=True)]
-
-        return await asyncio.to_thread(decode)
+        shown = self.source.look(video, indices)
+        return [Image(Frame(video=video, index=each.index, time_s=each.time_s), each.pixels) for each in shown]
 
     @property
     def turns_left(self) -> int:

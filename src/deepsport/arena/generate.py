@@ -11,7 +11,9 @@ Sets with different seeds have no clip in common, so a held-out set is a set wit
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from deepsport.arena.encode import write_clip
 from deepsport.arena.questions import ask
@@ -22,6 +24,12 @@ from deepsport.arena.truth import ClipTruth
 from deepsport.durable import disk_errors, read_records, write_atomic
 from deepsport.errors import BadConfig, BadRecord, RunError
 from deepsport.records import Question, Record
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Progress = Callable[[int, int], None]
+"""Is told (clips done, clips in all)."""
 
 RENDERING = 4
 """Raised whenever the same script would be drawn, asked about or encoded differently."""
@@ -47,30 +55,62 @@ def make_set(
     sports: Sequence[str] | None = None,
     dials: Dials | None = None,
     workers: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Question]:
-    """Renders what is missing of a set, and returns its questions; `progress` is told (clips done, clips in all).
+    """Renders what is missing of a set, and returns its questions.
 
     Sports take turns; by default those that are trained on. Raises BadConfig for an unknown sport, RunError if the folder holds
     other clips or the disk is full."""
     recipe = SetRecipe(seed=seed, sports=_known(sports), dials=dials or Dials())
     truths = [write_script(SPORTS[name], seed, number, recipe.dials) for name, number in _turns(recipe.sports, n_clips)]
     questions = [q for t, (_, number) in zip(truths, _turns(recipe.sports, n_clips), strict=True) for q in ask(t, number)]
-    _prepare(folder, recipe)
-    missing = [truth for truth in truths if not (folder / truth.video).exists()]
-    _render(folder, missing, workers, n_clips, progress)
-    _write_lines(folder / "truth.jsonl", truths)
-    _write_lines(folder / "questions.jsonl", questions)
+    write_set(folder, recipe, truths, questions, workers=workers, progress=progress)
     return questions
 
 
-def render_clip(folder: Path, truth: ClipTruth) -> Path:
+def write_set(
+    folder: Path,
+    recipe: Record,
+    truths: Sequence[ClipTruth],
+    questions: Sequence[Question],
+    *,
+    portable: bool = False,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> None:
+    """Makes a folder hold exactly this set; clips of the same recipe that are finished are kept. `portable`: see `write_clip`.
+
+    Raises RunError if the folder holds other clips or the disk is full."""
+    _prepare(folder, recipe)
+    missing = [truth for truth in truths if not (folder / truth.video).exists()]
+    n_done = len(truths) - len(missing)
+    if progress:
+        progress(n_done, len(truths))
+    for _ in spread(partial(render_clip, folder, portable=portable), missing, workers):
+        n_done += 1
+        if progress:
+            progress(n_done, len(truths))
+    _write_lines(folder / "truth.jsonl", truths)
+    _write_lines(folder / "questions.jsonl", questions)
+
+
+def render_clip(folder: Path, truth: ClipTruth, *, portable: bool = False) -> Path:
     """Renders one clip into the folder of its set; returns its path."""
     path = folder / truth.video
     comment = f"{COMMENT} sport={truth.sport} seed={truth.seed}"
     cuts = {cut for action in (truth.event, *truth.attempts) for cut in (action.first_index, action.last_index + 1)}
-    write_clip(path, frames(truth), cuts=cuts, comment=comment)
+    write_clip(path, frames(truth), cuts=cuts, comment=comment, portable=portable)
     return path
+
+
+def spread(work: Callable[[T], R], items: Sequence[T], workers: int) -> Iterator[R]:
+    """What `work` makes of each item, in their order, in so many processes."""
+    if workers == 1 or len(items) < 2:
+        yield from map(work, items)
+        return
+    # spawned, not forked: the caller may hold threads (torch, an event loop)
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(work, items, chunksize=4)
 
 
 def load_truths(folder: Path) -> dict[str, ClipTruth]:
@@ -99,7 +139,7 @@ def _turns(sports: Sequence[str], n_clips: int) -> Iterator[tuple[str, int]]:
         yield sports[turn], number
 
 
-def _prepare(folder: Path, recipe: SetRecipe) -> None:
+def _prepare(folder: Path, recipe: Record) -> None:
     """Makes the folder; throws away clips that another recipe made. Raises RunError for a folder with other clips in it."""
     stamp, clips = folder / "set.json", folder / "clips"
     text = recipe.model_dump_json(indent=1) + "\n"
@@ -113,26 +153,6 @@ def _prepare(folder: Path, recipe: SetRecipe) -> None:
     with disk_errors(clips):
         clips.mkdir(parents=True, exist_ok=True)
     write_atomic(stamp, text)
-
-
-def _render(
-    folder: Path, truths: Sequence[ClipTruth], workers: int, n_clips: int, progress: Callable[[int, int], None] | None
-) -> None:
-    finished = n_clips - len(truths)
-    for n_new, _ in enumerate(_rendering(folder, truths, workers)):
-        if progress:
-            progress(finished + n_new, n_clips)
-
-
-def _rendering(folder: Path, truths: Sequence[ClipTruth], workers: int) -> Iterator[Path | None]:
-    """Yields once before the first clip and once after each."""
-    yield None
-    if workers == 1 or len(truths) < 2:
-        yield from (render_clip(folder, truth) for truth in truths)
-        return
-    # spawned, not forked: the caller may hold threads (torch, an event loop)
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(render_clip, [folder] * len(truths), truths, chunksize=4)
 
 
 def _write_lines(path: Path, records: Sequence[Record]) -> None:

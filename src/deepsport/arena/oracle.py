@@ -2,22 +2,25 @@
 
 It is handed truths only to *see* with: from the truth of a clip it takes the facts of the very frames in its messages, and
 reasons from those alone. An event between two sparse frames it has not seen, so it asks for the gap in which the board changes,
-and zooms on until a frame shows it. Without the tool it guesses, and says so. Its thoughts use the words of `perception`.
+and zooms on until a frame shows it. Without the tool, or without a frame, it guesses, and says so. Its thoughts use the words of
+`perception`.
 """
 
 import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
-from pathlib import PurePath
+from itertools import chain, pairwise
+from pathlib import Path, PurePath
 
 from deepsport.agent.grammar import TOOL_NAME, Answer, write_answer, write_call
+from deepsport.arena.generate import load_truths
 from deepsport.arena.perception import Sight, look, say_action, say_digits, say_score, say_sport
 from deepsport.arena.questions import Topic, topic_of
 from deepsport.arena.sport import Sport
 from deepsport.arena.sports import SPORTS
 from deepsport.arena.truth import ClipTruth, Event
-from deepsport.errors import PolicyError
+from deepsport.durable import read_records
+from deepsport.errors import BadConfig, PolicyError
 from deepsport.policy.base import Image, Message, Reply, Sampling
 from deepsport.records import Choice, Dimension, FreeText, Number, Question, TokenRecord
 from deepsport.reward.accuracy import accuracy
@@ -50,11 +53,19 @@ class Oracle:
 
     def question(self, clip: str, messages: Sequence[Message]) -> Question:
         """The question that the messages ask about a clip. Raises PolicyError if there is none."""
-        said = "\n".join(part for message in messages for part in message.parts if isinstance(part, str))
+        said = _said(messages)
         asked = [question for question in self._questions.get(clip, ()) if question.text in said]
         if len(asked) != 1:
             raise PolicyError(f"the oracle recognises {len(asked)} questions about {clip!r} in the prompt, not one")
         return asked[0]
+
+    def question_of_any_clip(self, messages: Sequence[Message]) -> Question:
+        """One that reads and may be answered as the messages say, about whichever clip. Raises PolicyError if there is none."""
+        said = _said(messages)
+        asked = [question for question in chain.from_iterable(self._questions.values()) if question.text in said]
+        if not asked:
+            raise PolicyError("the oracle was shown no frame, and recognises no question in the prompt")
+        return max(asked, key=lambda question: len(question.text))
 
 
 class OracleSession:
@@ -64,55 +75,79 @@ class OracleSession:
         """Starts having seen nothing."""
         self._oracle = oracle
         self._seed = seed
-        self._question: Question | None = None
-        self._seen: dict[int, Sight] = {}
-        self._latest: list[Sight] = []
+        self.question: Question | None = None
+        """What is asked, once it is; of an unknown clip, if no frame was shown."""
+        self.seen: dict[int, Sight] = {}
+        """Every frame shown so far, by index."""
+        self.latest: list[Sight] = []
+        """The frames that were shown last."""
         self._may_look = False
 
     async def reply(self, messages: Sequence[Message]) -> Reply:
         """Looks at the new frames and acts. Raises PolicyError for a clip or question that is not of the arena."""
         shown = [part.frame for message in messages for part in message.parts if isinstance(part, Image)]
-        if self._question is None:
-            if not shown:
-                raise PolicyError("the oracle was shown no frame")
-            self._question = self._oracle.question(PurePath(shown[0].video).stem, messages)
-            self._may_look = any(TOOL_NAME in part for message in messages for part in message.parts if isinstance(part, str))
+        if self.question is None and shown:
+            self.question = self._oracle.question(PurePath(shown[0].video).stem, messages)
+            self._may_look = TOOL_NAME in _said(messages)
+        elif self.question is None:
+            self.question = self._oracle.question_of_any_clip(messages)
         if shown:
-            self._latest = [look(self._oracle.truth(PurePath(frame.video).stem), frame.index) for frame in shown]
-            self._seen.update((sight.index, sight) for sight in self._latest)
-        return Reply(text=self._act(self._question, news=bool(shown)))
+            self.latest = [look(self._oracle.truth(PurePath(frame.video).stem), frame.index) for frame in shown]
+            self.seen.update((sight.index, sight) for sight in self.latest)
+        return Reply(text=self._act(self.question, news=bool(shown)))
 
     def tokens(self) -> TokenRecord | None:
         """The oracle speaks in text only."""
         return None
 
     def _act(self, question: Question, news: bool) -> str:
-        seen = _read(topic_of(question), self._latest)
-        return _say(seen) if seen else self._zoom_or_guess(question, news)
+        seen = read(topic_of(question), self.latest)
+        return say(seen) if seen else self._zoom_or_guess(question, news)
 
     def _zoom_or_guess(self, question: Question, news: bool) -> str:
         chance = random.Random(f"{question.id}/{self._seed}")
-        guess = _guess(question, chance)
+        blind = guess(question, chance)
         in_haste = question.dimension is Dimension.RULES and chance.random() < self._oracle.haste
-        before, after = _change([self._seen[index] for index in sorted(self._seen)])
-        if self._may_look and not in_haste and news and after.index - before.index > 1:
-            return write_call(_walk(self._latest, after, say_score(after)), before.index, after.index)
-        return _say(Answer("event not seen.", guess))
+        if self._may_look and not in_haste and news:
+            before, after = _change([self.seen[index] for index in sorted(self.seen)])
+            if after.index - before.index > 1:
+                return say_look(self.latest, before, after)
+        return say_unseen(blind)
+
+
+def open_oracle(folder: Path) -> Oracle:
+    """The oracle of the set in a folder. Raises BadConfig if it holds no arena set, BadRecord for a broken line."""
+    if lacking := [name for name in ("truth.jsonl", "questions.jsonl") if not (folder / name).is_file()]:
+        raise BadConfig(
+            f"{folder} holds no arena set ({' and '.join(lacking)} missing), and the oracle knows nothing else. Make one with "
+            f"`deepsport arena render {folder}`, or name another model."
+        )
+    return Oracle(load_truths(folder), read_records(folder / "questions.jsonl", Question))
 
 
 def answer_at_sight(question: Question, truth: ClipTruth, indices: Sequence[int]) -> str | None:
     """What the oracle replies to these frames alone; None if they do not show the right answer."""
-    seen = _read(topic_of(question), [look(truth, index) for index in indices])
+    seen = read(topic_of(question), [look(truth, index) for index in indices])
     right = seen and question.gold and accuracy(question.gold, seen.answer) == 1
-    return _say(seen) if seen and right else None
+    return say(seen) if seen and right else None
 
 
-def _say(seen: Answer) -> str:
+def say(seen: Answer) -> str:
     """With a blank before the answer, as words have it everywhere else: to a small model "header" and " header" are two words."""
     return write_answer(seen.thought, f" {seen.answer}")
 
 
-def _guess(question: Question, chance: random.Random) -> str:
+def say_unseen(answer: str) -> str:
+    """A guess, and that it is one."""
+    return say(Answer("event not seen.", answer))
+
+
+def say_look(sights: Sequence[Sight], before: Sight, after: Sight) -> str:
+    """A call for the frames from one to another, with what `after` shows as the reason."""
+    return write_call(_walk(sights, after, say_score(after)), before.index, after.index)
+
+
+def guess(question: Question, chance: random.Random) -> str:
     """An answer from the question alone."""
     match question.gold:
         case Choice(options=options):
@@ -125,16 +160,23 @@ def _guess(question: Question, chance: random.Random) -> str:
             raise PolicyError(f"the oracle cannot guess at {question.id}, a question without an answer")
 
 
-def _read(topic: Topic, sights: Sequence[Sight]) -> Answer | None:
-    """What one who saw this, in order, says; None if the event is asked for and not among it."""
+def read(topic: Topic, sights: Sequence[Sight]) -> Answer | None:
+    """What one who saw this, in order, says; None if the event is asked for and not among it, or nothing was seen."""
+    if not sights:
+        return None
     if topic is Topic.SPORT:
         return Answer(f"frame {sights[0].index} shows {say_sport(sights[0].sport)}.", say_sport(sights[0].sport))
     if topic is Topic.SCORE:
-        return Answer(f"frame {sights[-1].index} shows {say_score(sights[-1])}.", say_digits(sights[-1].score))
+        last = max(sights, key=lambda sight: sight.index)
+        return Answer(f"frame {last.index} shows {say_score(last)}.", say_digits(last.score))
     for sight in sights:
         if sight.event:
             return Answer(_walk(sights, sight, say_action(sight.event)), _read_off(topic, sight.event, SPORTS[sight.sport]))
     return None
+
+
+def _said(messages: Sequence[Message]) -> str:
+    return "\n".join(part for message in messages for part in message.parts if isinstance(part, str))
 
 
 def _walk(sights: Sequence[Sight], end: Sight, shows: str) -> str:

@@ -15,6 +15,8 @@ WIDTH, HEIGHT = 340, 190
 LEFT, RIGHT, TOP, BOTTOM = 38, 8, 8, 22
 """Margins of the plot, for the numbers beside it."""
 ROW_PX = 48
+N_COLOURS = 8
+"""Of systems; a ninth has that of the first."""
 SMOOTH_FROM = 30
 """Points from which a curve is drawn twice: faint as logged, and smoothed."""
 
@@ -117,7 +119,7 @@ def _bar(bar: Bar, number: int) -> Markup:
         '<g class="s{0}"><text class="name" x="0.5%" y="{1}">{2}: <tspan class="figure">{3}</tspan></text>'
         '<line class="track" x1="0.5%" x2="99.5%" y1="{4}" y2="{4}"/>'
         '<line class="span" x1="{5}%" x2="{6}%" y1="{4}" y2="{4}"/><circle class="mark" cx="{7}%" cy="{4}" r="6"/></g>'
-    ).format(number, top + 15, bar.label, said, top + 31, _share(low), _share(high), _share(bar.score))
+    ).format(number % N_COLOURS, top + 15, bar.label, said, top + 31, _share(low), _share(high), _share(bar.score))
 
 
 def _grid(plot: Plot, ticks: Sequence[float]) -> list[Markup]:

@@ -1,4 +1,4 @@
-"""Why an episode failed, told from what it asked for and what it was shown.
+"""Why an episode failed, told from what it asked for and what it was shown. `bench.diagnosis` looks deeper.
 
 The paper's three classes. The line between the first two is whether a frame of the event was ever *shown*, not whether a window
 brushed it: a window that met the event but whose frames all fell beside it is still a fault of looking.
@@ -29,7 +29,7 @@ def failure(episode: Episode, reward: Reward) -> Failure | None:
         return None
     if episode.stop is not StopReason.ANSWERED:
         return Failure.OTHER
-    if episode.question.easy or event_seen(episode):
+    if event_seen(episode) or (episode.question.easy and episode.frames_seen):
         return Failure.HALLUCINATION
     return Failure.TOOL_GROUNDING if episode.calls and episode.question.window else Failure.OTHER
 

@@ -11,6 +11,7 @@ from pathlib import PurePath
 from markupsafe import Markup
 
 from deepsport.bench.page import render
+from deepsport.bench.score import Score
 from deepsport.bench.thumbnails import thumbnails
 from deepsport.bench.timeline import timeline
 from deepsport.records import Choice, Episode, Frame, Gold, Number, Question, Reward, StopReason, Turn
@@ -61,11 +62,20 @@ def episode_page(episode: Episode, source: FrameSource, *, reward: GatedReward |
     return str(render("episode.html", title=episode.question.text, card=episode_card(episode, source, reward=reward, width=320)))
 
 
-def episode_card(episode: Episode, source: FrameSource, *, reward: GatedReward | None = None, width: int = 200) -> Markup:
-    """One episode as an element of a page, its pictures at most `width` pixels wide. The page brings the style sheet."""
+def episode_card(
+    episode: Episode,
+    source: FrameSource,
+    *,
+    score: Score | None = None,
+    reward: GatedReward | None = None,
+    width: int = 200,
+) -> Markup:
+    """One episode as an element of a page, its pictures at most `width` pixels wide. The page brings the style sheet.
+
+    `score`: its figures where they are known, a judge's verdict among them; None: what rules can tell, by `reward`."""
     question = episode.question
     pictures = thumbnails(question.video, episode.frames_seen, source, width=width)
-    parts = (reward or GatedReward()).score(episode)
+    parts = score.reward if score else (reward or GatedReward()).score(episode)
     return render(
         "card.html",
         episode=episode,
@@ -80,6 +90,7 @@ def episode_card(episode: Episode, source: FrameSource, *, reward: GatedReward |
         first=_pictures(episode.first_frames, pictures, question),
         turns=[(turn, _pictures(turn.frames, pictures, question), _asked(turn)) for turn in episode.turns],
         n_seen=len(episode.frames_seen),
+        judged=score.verdict if score else None,
         without_pictures=bool(episode.frames_seen) and not pictures,
     )
 

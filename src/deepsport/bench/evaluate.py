@@ -1,25 +1,32 @@
-"""A question set -> one recorded episode per question, resumable.
+"""A question set -> one recorded episode for each question and run, resumable.
 
 Every episode is appended to the run as soon as it ends, so a killed evaluation goes on where it was: questions on record are
 skipped, those lost to a fault of the server or of the video are tried again. A question draws from a seed of its own, made from
-the seed and its id, so neither the order nor a restart changes an episode.
+the seed and its id, so neither the order nor a restart changes an episode. An endpoint that loses one episode after another ends
+the attempt, with the reason; see `Losses`.
 """
 
 import asyncio
 import zlib
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from deepsport.agent.rollout import Limits, run_episode
-from deepsport.errors import BadRecord, DeepSportError, RunError
+from deepsport.bench.workers import Losses, work_through
+from deepsport.data.moved import moved
+from deepsport.errors import BadRecord, RunError
 from deepsport.policy.base import Policy, Sampling
+from deepsport.policy.openai.allowance import Allowance
 from deepsport.progress import track
-from deepsport.records import Episode, Question
+from deepsport.records import Episode, Question, StopReason
 from deepsport.reward.gated import FAULTS
 from deepsport.run import Run
 from deepsport.video.source import FrameSource
 
 OnEpisode = Callable[[Episode], None]
+
+Asked = tuple[str, int]
+"""A question, by its id, and the run, from 0."""
 
 
 async def evaluate(
@@ -34,28 +41,41 @@ async def evaluate(
     with_tool: bool = True,
     concurrency: int = 64,
     seed: int = 0,
+    n_runs: int = 1,
+    keep_tokens: bool = True,
+    fail_on_error: bool = False,
+    allowance: Allowance | None = None,
     on_episode: OnEpisode | None = None,
 ) -> list[Episode]:
-    """Episodes in the order of the questions, recorded in the file `name` of the run; `on_episode` is told of each new one.
+    """Episodes in the order of the questions, all runs of one in a row, so that its frames are decoded once. They are recorded in
+    the file `name` of the run; `on_episode` is told of each new one.
 
     At most `concurrency` episodes run at once and wait for nobody but the policy and the video. When one raises (a bug, a full
-    disk, a cancellation), the others are cancelled and what is finished stays recorded.
-    Raises BadRecord if two questions share an id, RunError if the record on file answers another question of the same id."""
-    _require_distinct(questions)
-    finished = _finished(questions, run, name)
-    room = asyncio.Semaphore(concurrency)
+    disk, a cancellation), the others are cancelled and what is finished stays recorded; when the allowance is stopped, which the
+    first lost episode does under `fail_on_error`, what is in flight comes to its end.
+    Raises BadRecord if two questions share an id, RunError if the record on file answers another question of the same id,
+    PolicyError if the endpoint is broken, Stopped if the allowance was."""
+    require_distinct(questions)
+    finished, lost = on_record(questions, run, name, seed, n_runs)
+    allowance, losses = allowance or Allowance(), Losses("episodes")
 
-    async def answer(question: Question) -> None:
-        async with room:
-            drawn = replace(sampling, seed=seed_of(seed, question.id))
-            episode = await run_episode(question, policy, source, limits=limits, sampling=drawn, with_tool=with_tool)
+    async def answer(asked: tuple[Question, int]) -> None:
+        question, number = asked
+        drawn = replace(sampling, seed=seed_of(seed + number, question.id))
+        episode = await run_episode(question, policy, source, limits=limits, sampling=drawn, with_tool=with_tool)
+        episode = episode if keep_tokens else episode.model_copy(update={"tokens": None})
         run.append(name, episode)
-        finished[question.id] = episode
+        finished[question.id, number] = episode
         if on_episode:
             on_episode(episode)
+        if fail_on_error and episode.stop in FAULTS:
+            allowance.stop(f"question {question.id} was lost: {episode.detail} What is finished is kept.")
+        if episode.stop is not StopReason.VIDEO_ERROR and (question.id, number) not in lost:
+            losses.count(episode.detail if episode.stop is StopReason.POLICY_ERROR else "")
 
-    await together([answer(question) for question in questions if question.id not in finished])
-    return [finished[question.id] for question in questions]
+    todo = ((question, n) for question in questions for n in range(n_runs) if (question.id, n) not in finished)
+    await work_through(todo, answer, n_workers=concurrency, allowance=allowance)
+    return [finished[question.id, number] for question in questions for number in range(n_runs)]
 
 
 def ask(
@@ -96,39 +116,40 @@ def seed_of(seed: int, question_id: str) -> int:
     return zlib.crc32(f"{seed}/{question_id}".encode()) & 0x7FFF_FFFF
 
 
-def _require_distinct(questions: Sequence[Question]) -> None:
-    seen: set[str] = set()
-    for question in questions:
-        if question.id in seen:
-            raise BadRecord(f"two questions have the id {question.id!r}; ids must differ, since episodes are recorded under them")
-        seen.add(question.id)
+def number_of(episode: Episode, seed: int, n_runs: int) -> int:
+    """In which of several runs an episode was played, told by its seed; 0 for a seed of none of them."""
+    seeds = (seed_of(seed + number, episode.question.id) for number in range(n_runs))
+    return next((number for number, drawn in enumerate(seeds) if drawn == episode.seed), 0)
 
 
-def _finished(questions: Sequence[Question], run: Run, name: str) -> dict[str, Episode]:
-    """Recorded episodes that stand, by question id; of several the last. The question as asked now is put in: files may move."""
-    asked = {question.id: question for question in questions}
-    finished: dict[str, Episode] = {}
+def on_record(
+    questions: Sequence[Question], run: Run, name: str, seed: int, n_runs: int
+) -> tuple[dict[Asked, Episode], set[Asked]]:
+    """Recorded episodes that stand, of several the last, and what is on record as lost to a fault. The question as asked now is
+    put in: files may move. Raises RunError if another question of the same id was answered."""
+    by_id = {question.id: question for question in questions}
+    finished, lost = dict[Asked, Episode](), set[Asked]()
     for episode in run.read(name, Episode):
-        question = asked.get(episode.question.id)
-        if question is None or episode.stop in FAULTS:
+        question = by_id.get(episode.question.id)
+        if question is None:
+            continue
+        asked = question.id, number_of(episode, seed, n_runs)
+        if episode.stop in FAULTS:
+            lost.add(asked)
             continue
         if episode.question.model_copy(update={"video": question.video}) != question:
             raise RunError(
                 f"{run.path(name)} answers another question under the id {question.id!r}: {episode.question.text!r} then, "
                 f"{question.text!r} now. The questions have changed: use another folder, or start afresh."
             )
-        finished[question.id] = episode.model_copy(update={"question": question})
-    return finished
+        finished[asked] = moved(episode, question.video)
+    return finished, lost - finished.keys()
 
 
-async def together(jobs: Iterable[Coroutine[None, None, None]]) -> None:
-    """Waits for all; the first one that raises ends the others, and an error with a message of its own is raised bare."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for job in jobs:
-                group.create_task(job)
-    except ExceptionGroup as failed:
-        known, others = failed.split(DeepSportError)
-        if known is None or others is not None:
-            raise
-        raise known.exceptions[0] from failed
+def require_distinct(questions: Sequence[Question]) -> None:
+    """Raises BadRecord if two questions share an id."""
+    seen: set[str] = set()
+    for question in questions:
+        if question.id in seen:
+            raise BadRecord(f"two questions have the id {question.id!r}; ids must differ, since episodes are recorded under them")
+        seen.add(question.id)

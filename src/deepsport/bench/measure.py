@@ -11,20 +11,20 @@ from itertools import pairwise
 from statistics import fmean, median
 from typing import TypeVar
 
-import numpy as np
-
 from deepsport.bench.report import AtTurn, Numbers, PairedReport, Part, Report, RewardMeans, SystemReport, Texts
 from deepsport.bench.score import Score
 from deepsport.bench.stats import (
     Interval,
     bootstrap_test,
     difference_interval,
+    macro_interval,
     mean_interval,
     rank_correlation,
     sign_test,
 )
 from deepsport.bench.text_overlap import bleu_and_chrf, rouge_l
 from deepsport.errors import BadRecord
+from deepsport.records import Dimension
 from deepsport.reward.gated import FAULTS
 
 Scores = Sequence[Score]
@@ -138,13 +138,16 @@ def part_of(scores: Scores, seed: int) -> Part:
 def _macro(scores: Scores, seed: int) -> Part:
     """Every cell sport x dimension weighs the same, whatever its number of questions."""
     known = [score for score in scores if score.accuracy is not None and score.sport and score.dimension]
-    cells = Counter((score.sport, score.dimension) for score in known)
     if not known:
         return Part(score=None, ci95=None, n=0)
-    rights, clusters = [score.accuracy or 0.0 for score in known], [score.cluster for score in known]
-    weights = [1 / (len(cells) * cells[score.sport, score.dimension]) for score in known]
-    ci95 = _in_points(mean_interval(rights, clusters, seed=seed, weights_N=weights))
-    return Part(score=100 * float(np.dot(rights, weights)), ci95=ci95, n=len(known))
+    cells, clusters = [_cell(score) for score in known], [score.cluster for score in known]
+    rights = [score.accuracy or 0.0 for score in known]
+    means = [fmean(score.accuracy or 0.0 for score in of_it) for of_it in _grouped(known, _cell).values()]
+    return Part(score=100 * fmean(means), ci95=_in_points(macro_interval(rights, cells, clusters, seed=seed)), n=len(known))
+
+
+def _cell(score: Score) -> tuple[str | None, Dimension | None]:
+    return score.sport, score.dimension
 
 
 def _numbers(scores: Scores) -> dict[str, Numbers]:

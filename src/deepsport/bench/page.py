@@ -10,7 +10,7 @@ from typing import Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-Template = Literal["card.html", "distill.html", "episode.html", "report.html"]
+Template = Literal["card.html", "comparison.html", "diagnosis.html", "distill.html", "episode.html", "report.html"]
 
 
 def render(template: Template, **values: object) -> Markup:

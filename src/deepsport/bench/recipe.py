@@ -6,12 +6,14 @@ agent behind an endpoint: it is told the rules in the prompt, or given the tool 
 """
 
 from enum import StrEnum
+from pathlib import Path
 
 from pydantic import Field
 
 from deepsport.agent.prompt import PromptStyle
 from deepsport.agent.rollout import Limits
 from deepsport.config import FREE, Config
+from deepsport.errors import BadConfig
 from deepsport.policy.base import Sampling
 from deepsport.policy.openai.allowance import Price
 from deepsport.policy.openai.settings import EndpointConfig
@@ -28,6 +30,8 @@ class Protocol(StrEnum):
     """The question alone: what a model knows, or guesses, without seeing."""
     MAJORITY = "majority"
     """No model: the answer that is right most often elsewhere."""
+    IMPORTED = "imported"
+    """Answers that were given somewhere else: nobody knows what the system was shown."""
 
 
 class BenchConfig(Config):
@@ -35,8 +39,8 @@ class BenchConfig(Config):
 
     questions: str
     """A `.jsonl` file of questions, or a split of a dataset."""
-    system: str
-    """What the system is called in reports."""
+    system: str = ""
+    """What the system is called in reports; empty: by its model and the protocol."""
     protocol: Protocol = Protocol.AGENT
     model: str = "nano"
     """nano, a checkpoint folder, a hub id, arena-oracle (an arena set's own teacher); with an endpoint, the name it serves."""
@@ -87,3 +91,33 @@ class BenchConfig(Config):
             max_turns=self.max_turns if self.with_tool else 1,
             style=style,
         )
+
+
+def settled(config: BenchConfig) -> BenchConfig:
+    """The configuration as a run writes it down: what stands in it twice agrees, what the protocol has no use for is off, and the
+    system has a name. Raises BadConfig for a protocol by which nobody can be asked."""
+    if config.protocol is Protocol.IMPORTED:
+        raise BadConfig("protocol = imported: `deepsport bench import` makes such a run, from answers that were given elsewhere")
+    endpoint, found = config.endpoint, dict[str, object](native_tools=config.native_tools and config.with_tool)
+    if config.protocol is Protocol.MAJORITY:
+        found |= {"model": Protocol.MAJORITY.value, "endpoint": None, "runs": 1}
+    elif endpoint:
+        bound = endpoint if "max_reply_tokens" in endpoint.model_fields_set - config.model_fields_set else config
+        most = {"max_reply_tokens": bound.max_reply_tokens}
+        found |= {"model": endpoint.model, "endpoint": endpoint.model_copy(update=most), **most}
+    made = config.model_copy(update=found)
+    return made.model_copy(update={"system": config.system or _name(made)})
+
+
+def _name(config: BenchConfig) -> str:
+    """Model and protocol, as in "nano, 16 frames, no tool". Of a folder the last two parts: a run may move."""
+    model = "/".join(Path(config.model).parts[-2:]) if Path(config.model).is_dir() else config.model
+    match config.protocol:
+        case Protocol.AGENT:
+            return f"{model}, native tools" if config.native_tools else model
+        case Protocol.PASSIVE:
+            return f"{model}, {config.first_frames} frames, no tool"
+        case Protocol.BLIND:
+            return f"{model}, blind"
+        case Protocol.MAJORITY | Protocol.IMPORTED:
+            return config.protocol.value

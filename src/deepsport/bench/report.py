@@ -162,11 +162,13 @@ class Timing(Record):
     """What was waited for: `timing.json`. Kept apart, because a clock never says the same twice."""
 
     seconds_per_question: float | None
-    """Mean, as recorded with the episodes."""
+    """From the opening of an episode to its end, the mean: many run at once, so this is waiting, not work."""
     seconds_median: float | None
     seconds_p95: float | None
-    seconds_per_right: float | None
-    """Of all episodes, over the sum of accuracies."""
+    wall_seconds_per_question: float | None = None
+    """Of the stage that asks, all attempts together, over the episodes: the pace of the whole run."""
+    wall_seconds_per_right: float | None = None
+    """The same over the sum of accuracies."""
     stages: dict[str, float] = Field(default_factory=dict)
     """Wall time of each stage of the run, all attempts together."""
 

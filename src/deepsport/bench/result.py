@@ -1,4 +1,4 @@
-"""A benchmark run as it lies on disk, for everything that is done with one afterwards: judging anew, comparing, reporting, diagnosing.
+"""A benchmark run as it lies on disk, for all that is done with one later: judging anew, comparing, reporting, diagnosing.
 
 config.toml      the recipe
 episodes.jsonl   one line per answer, as it came; at the end in the order of the questions, each once
@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepsport.bench.evaluate import seed_of
-from deepsport.bench.recipe import BenchConfig
+from deepsport.bench.evaluate import number_of
+from deepsport.bench.recipe import BenchConfig, Protocol
 from deepsport.bench.score import Score, score
 from deepsport.config import load
 from deepsport.durable import read_records
@@ -20,6 +20,8 @@ from deepsport.errors import BadRecord
 from deepsport.records import Episode, Record
 from deepsport.reward.judge import Verdict, case_of_answer
 
+_LOOKED_ELSEWHERE: dict[str, None] = dict.fromkeys(("hit", "seen", "seen_at", "iou", "offset_s"))
+"""What nobody knows of answers that were given somewhere else: an episode without frames is not one that missed the event."""
 EPISODES, VERDICTS, SCORES = "episodes.jsonl", "verdicts.jsonl", "scores.jsonl"
 
 
@@ -66,16 +68,16 @@ def load_result(folder: Path, verdicts: str = VERDICTS) -> Result:
 def scores_of(episodes: Sequence[Episode], judged: Iterable[Judged], config: BenchConfig) -> list[Score]:
     """A score for each episode; a verdict on another answer, or on another reference, does not count. Pure."""
     said = {one.episode_id: one for one in judged}
-    return [
+    made = [
         score(episode, _verdict(episode, said.get(episode.id)), run=run_of(episode, config), price=config.price)
         for episode in episodes
     ]
+    return [one.model_copy(update=_LOOKED_ELSEWHERE) for one in made] if config.protocol is Protocol.IMPORTED else made
 
 
 def run_of(episode: Episode, config: BenchConfig) -> int:
     """In which of several runs an episode was played, by its seed."""
-    seeds = (seed_of(config.seed + run, episode.question.id) for run in range(config.runs))
-    return next((run for run, seed in enumerate(seeds) if seed == episode.seed), 0)
+    return number_of(episode, config.seed, config.runs)
 
 
 def _verdict(episode: Episode, judged: Judged | None) -> Verdict | None:

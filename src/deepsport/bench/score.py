@@ -10,7 +10,20 @@ from typing import Literal
 
 from deepsport.bench.diagnose import Failure, event_seen, failure, window_met
 from deepsport.policy.openai.allowance import Price
-from deepsport.records import Choice, Dimension, Episode, FreeText, Gold, Number, Record, Reward, StopReason, Turn, Window
+from deepsport.records import (
+    Choice,
+    Dimension,
+    Episode,
+    FreeText,
+    Gold,
+    Number,
+    Question,
+    Record,
+    Reward,
+    StopReason,
+    Turn,
+    Window,
+)
 from deepsport.reward.gated import GatedReward
 from deepsport.reward.judge import Verdict
 from deepsport.reward.numerals import read_number
@@ -91,7 +104,7 @@ def score(
         question_id=question.id,
         run=run,
         video=question.video,
-        cluster=(question.provenance and question.provenance.match) or question.video,
+        cluster=cluster_of(question),
         clip_s=episode.first_frames[-1].time_s if episode.first_frames else None,
         sport=question.sport,
         dimension=question.dimension,
@@ -135,6 +148,11 @@ def scores(
     """One score for each episode of one run, in their order; `verdicts` by the id of the episode."""
     known = verdicts or {}
     return [score(episode, known.get(episode.id), run=run, reward=reward, price=price) for episode in episodes]
+
+
+def cluster_of(question: Question) -> str:
+    """The match that its clip was cut from, where the source tells it, else the video."""
+    return (question.provenance and question.provenance.match) or question.video
 
 
 def answered(episode: Episode) -> str | None:

@@ -5,12 +5,15 @@ look before easy ones. Where two systems are at hand, what the second one fixed 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from deepsport.bench.diagnose import FAILED_BELOW, Failure, failure
+from deepsport.bench.diagnose import FAILED_BELOW, Failure
+from deepsport.bench.score import Score
 from deepsport.records import Episode
-from deepsport.reward.gated import GatedReward
+
+Played = tuple[Episode, Score]
+"""An answer and its figures, the verdict of a judge among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,51 +22,73 @@ class Exhibit:
 
     heading: str
     episode: Episode
-    before: Episode | None
+    score: Score
+    before: Played | None
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One question with what is known about both answers; accuracy None where there is no verdict."""
+    """One question with both answers."""
 
     after: Episode
-    before: Episode | None
-    right: bool | None
-    was_right: bool | None
-    cause: Failure | None
+    score: Score
+    before: Played | None
+
+    @property
+    def right(self) -> bool | None:
+        """None where there is no verdict."""
+        return _is_right(self.score)
+
+    @property
+    def was_right(self) -> bool | None:
+        """Of the earlier system; None too if it was not asked."""
+        return self.before and _is_right(self.before[1])
+
+    @property
+    def judged(self) -> bool:
+        """Whether a judge gave points."""
+        return self.score.verdict is not None and self.score.verdict.points is not None
 
 
 Kind = tuple[str, int, Callable[[Case], bool]]
 KINDS: tuple[Kind, ...] = (
-    ("Fixed", 3, lambda case: bool(case.right) and case.was_right is False),
+    ("Fixed", 2, lambda case: bool(case.right) and case.was_right is False),
     ("Broken", 1, lambda case: case.right is False and bool(case.was_right)),
-    ("Wrong: looked in the wrong place", 2, lambda case: case.cause is Failure.TOOL_GROUNDING),
-    ("Wrong: saw it and misread it", 2, lambda case: case.cause is Failure.HALLUCINATION),
-    ("Wrong: never looked, or gave no answer", 1, lambda case: case.cause is Failure.OTHER),
+    ("Wrong: looked in the wrong place", 1, lambda case: case.score.failure is Failure.TOOL_GROUNDING),
+    ("Wrong: saw it and misread it", 1, lambda case: case.score.failure is Failure.HALLUCINATION),
+    ("Wrong: never looked, or gave no answer", 1, lambda case: case.score.failure is Failure.OTHER),
+    ("Without a verdict", 1, lambda case: case.score.kind is not None and case.right is None),
+    ("Scored by a judge", 1, lambda case: case.judged),
     ("Looked without need", 1, lambda case: case.after.question.easy and bool(case.after.calls)),
     ("Right after looking twice or more", 1, lambda case: bool(case.right) and len(case.after.calls) > 1),
+    ("Right after one look", 1, lambda case: bool(case.right) and len(case.after.calls) == 1),
     ("Right at first sight", 1, lambda case: bool(case.right) and not case.after.calls),
 )
 """Heading, how many are shown at most, and which cases belong."""
 
 
-def showcase(after: Sequence[Episode], before: Sequence[Episode], reward: GatedReward) -> list[Exhibit]:
-    """About a dozen exhibits, each question once."""
-    earlier = {episode.question.id: episode for episode in before}
-    known = [_case(episode, earlier, reward) for episode in after]
+def showcase(after: Sequence[Played], before: Sequence[Played]) -> list[Exhibit]:
+    """At most a dozen exhibits, each question once; of several runs the first."""
+    earlier = _first_of_each(before)
+    known = [Case(episode, score, earlier.get(name)) for name, (episode, score) in _first_of_each(after).items()]
     cases = [case for easy in (False, True) for case in _sports_in_turn([c for c in known if c.after.question.easy is easy])]
     shown: dict[str, Exhibit] = {}
     for heading, most, belongs in KINDS:
         fitting = [case for case in cases if belongs(case) and case.after.question.id not in shown]
-        shown |= {case.after.question.id: Exhibit(heading, case.after, case.before) for case in fitting[:most]}
+        shown |= {case.after.question.id: Exhibit(heading, case.after, case.score, case.before) for case in fitting[:most]}
     return list(shown.values())
 
 
-def _case(episode: Episode, earlier: Mapping[str, Episode], reward: GatedReward) -> Case:
-    before, made = earlier.get(episode.question.id), reward.score(episode)
-    accuracies = (made.accuracy, reward.score(before).accuracy if before else None)
-    right, was_right = (None if accuracy is None else accuracy >= FAILED_BELOW for accuracy in accuracies)
-    return Case(episode, before, right, was_right, failure(episode, made))
+def _first_of_each(played: Sequence[Played]) -> dict[str, Played]:
+    """By question, in their order."""
+    first: dict[str, Played] = {}
+    for each in played:
+        first.setdefault(each[0].question.id, each)
+    return first
+
+
+def _is_right(score: Score) -> bool | None:
+    return None if score.accuracy is None else score.accuracy >= FAILED_BELOW
 
 
 def _sports_in_turn(cases: Sequence[Case]) -> list[Case]:

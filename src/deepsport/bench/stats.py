@@ -2,7 +2,7 @@
 
 Videos are resampled, not questions (Efron's BCa bootstrap). Its tails are widened for few videos, as a t interval is (Hesterberg
 2015), and where every value is equal, so that resampling sees no spread at all, the exact binomial bound over videos stands
-in: 0 right of 30 does not prove 0 %. Pure: seeds are arguments. Axes: N questions, C videos (clusters), R resamples.
+in: 0 right of 30 does not prove 0 %. Pure: seeds are arguments. Axes: N questions, C videos (clusters), R resamples, K cells.
 """
 
 from collections.abc import Hashable, Sequence
@@ -27,20 +27,42 @@ def mean_interval(
     seed: int,
     bounds: Interval = (0.0, 1.0),
     n_resamples: int = 10_000,
-    weights_N: ArrayLike | None = None,
 ) -> Interval | None:
-    """95 % interval of the mean of values that lie within `bounds`; None below two clusters, where nothing tells the spread.
-
-    `weights_N`: of a weighted mean; None weighs all the same."""
+    """95 % interval of the mean of values that lie within `bounds`; None below two clusters, where nothing tells the spread."""
     values = np.asarray(values_N, dtype=np.float64)
-    sums_C, counts_C = cluster_sums(values, clusters_N, weights_N)
+    sums_C, counts_C = cluster_sums(values, clusters_N)
     if len(sums_C) < 2:
         return None
     if np.ptp(values) == 0:
         return _interval_of_a_constant(float(values[0]), len(sums_C), bounds)
     means_R = _resampled_means(sums_C, counts_C, np.random.default_rng(seed), n_resamples)
-    low, high = np.quantile(means_R, _tails(means_R, sums_C, counts_C))
-    return float(low), float(high)
+    left_out_C = (sums_C.sum() - sums_C) / (counts_C.sum() - counts_C)
+    return _interval_of(means_R, sums_C.sum() / counts_C.sum(), left_out_C)
+
+
+def macro_interval(
+    values_N: ArrayLike,
+    cells_N: Sequence[Hashable],
+    clusters_N: Sequence[Hashable],
+    *,
+    seed: int,
+    bounds: Interval = (0.0, 1.0),
+    n_resamples: int = 10_000,
+) -> Interval | None:
+    """95 % interval of the mean over cells of their means; None below two clusters.
+
+    Each resample has cell means of its own, so that how many videos a cell happens to have adds no spread. A cell that a resample
+    left empty is left out of it: where many cells have fewer than three videos, the interval covers less than it says."""
+    values, cells = np.asarray(values_N, dtype=np.float64), list(dict.fromkeys(cells_N))
+    of_cell = [cluster_sums(values, clusters_N, [float(each == cell) for each in cells_N]) for cell in cells]
+    if not cells or len(of_cell[0][0]) < 2:
+        return None
+    if np.ptp(values) == 0:
+        return _interval_of_a_constant(float(values[0]), len(of_cell[0][0]), bounds)
+    sums_CK, counts_CK = (np.stack(part, axis=1) for part in zip(*of_cell, strict=True))
+    means_R = _resampled_macros(sums_CK, counts_CK, np.random.default_rng(seed), n_resamples)
+    left_out_C = _macros(sums_CK.sum(axis=0) - sums_CK, counts_CK.sum(axis=0) - counts_CK)
+    return _interval_of(means_R, _macros(sums_CK.sum(axis=0), counts_CK.sum(axis=0)), left_out_C)
 
 
 def difference_interval(
@@ -125,18 +147,36 @@ def _resampled_means(sums_C: Floats, counts_C: Floats, rng: np.random.Generator,
     return np.concatenate(means)
 
 
-def _tails(means_R: Floats, sums_C: Floats, counts_C: Floats) -> tuple[float, float]:
-    """Which quantiles of the resampled means bound the interval: corrected for bias, skew (jackknife) and few clusters."""
-    n, mean = len(sums_C), sums_C.sum() / counts_C.sum()
+def _resampled_macros(sums_CK: Floats, counts_CK: Floats, rng: np.random.Generator, n_resamples: int) -> Floats:
+    """[R] means over cells, each of as many clusters as there are."""
+    n_clusters = len(sums_CK)
+    rows, evenly = max(1, _BLOCK // n_clusters), np.full(n_clusters, 1 / n_clusters)
+    macros: list[Floats] = []
+    for start in range(0, n_resamples, rows):
+        times_RC = rng.multinomial(n_clusters, evenly, min(rows, n_resamples - start)).astype(np.float64)
+        macros.append(_macros(times_RC @ sums_CK, times_RC @ counts_CK))
+    return np.concatenate(macros)
+
+
+def _macros(sums_K: Floats, counts_K: Floats) -> Floats:
+    """[...] mean over the cells of [..., K] that hold anything."""
+    held_K = counts_K > 0
+    means_K = np.divide(sums_K, counts_K, out=np.zeros_like(sums_K), where=held_K)
+    return means_K.sum(axis=-1) / np.maximum(held_K.sum(axis=-1), 1)
+
+
+def _interval_of(means_R: Floats, mean: float | Floats, left_out_C: Floats) -> Interval:
+    """The quantiles of the resampled means that bound the interval: corrected for bias, skew (jackknife) and few clusters."""
+    n = len(left_out_C)
     below = ((means_R < mean).mean() + (means_R <= mean).mean()) / 2
     bias = _NORMAL.inv_cdf(float(np.clip(below, 1 / len(means_R), 1 - 1 / len(means_R))))
-    left_out_C = (sums_C.sum() - sums_C) / (counts_C.sum() - counts_C)
     pull_C = left_out_C.mean() - left_out_C
     spread = float((pull_C**2).sum())
     skew = float((pull_C**3).sum()) / (6 * spread**1.5) if spread > 1e-18 else 0.0
     reach = sqrt(n / (n - 1)) * t_quantile((1 + LEVEL) / 2, n - 1)
     low, high = (_NORMAL.cdf(bias + (bias + z) / (1 - skew * (bias + z))) for z in (-reach, reach))
-    return low, high
+    bounds = np.quantile(means_R, [low, high])
+    return float(bounds[0]), float(bounds[1])
 
 
 def _interval_of_a_constant(value: float, n_clusters: int, bounds: Interval) -> Interval:

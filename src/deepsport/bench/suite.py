@@ -1,66 +1,142 @@
-"""One system on one question set: episodes, figures, page. Resumed by running it again."""
+"""One system on one question set: ask, judge, finish. Run again, it goes on where it was; finished, it only says what it found.
 
+What is written at the end follows from the answers and verdicts alone and holds no clock, so a run that was killed and gone on
+with ends with the same files as one that was left in peace. The clock has a file of its own, `timing.json`.
+"""
+
+import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from deepsport.agent.prompt import PromptStyle
-from deepsport.agent.rollout import Limits
+from pydantic import ValidationError
+
+from deepsport.bench.answering import Answers, Bench, Local, answers
 from deepsport.bench.curves import read_curves
-from deepsport.bench.evaluate import ask
+from deepsport.bench.evaluate import require_distinct
 from deepsport.bench.measure import compare
-from deepsport.bench.report import Report
+from deepsport.bench.recipe import BenchConfig
+from deepsport.bench.report import Report, Timing
 from deepsport.bench.report_html import report_page
-from deepsport.bench.score import scores
-from deepsport.bench.tasks import load_questions
-from deepsport.config import Config
-from deepsport.policy.base import Policy, Sampling
+from deepsport.bench.result import EPISODES, SCORES, VERDICTS, scores_of
+from deepsport.bench.score import Score, scores
+from deepsport.bench.tasks import hold_to, load_questions
+from deepsport.bench.timing import timing_of
+from deepsport.bench.unscored import is_open, unscored_because
+from deepsport.config import dump
+from deepsport.durable import disk_errors
+from deepsport.errors import BadRecord
 from deepsport.records import Episode
 from deepsport.run import Run
 from deepsport.video.source import FrameSource
 
+REPORT, TIMING, PAGE = "report.json", "timing.json", "report.html"
 
-class BenchConfig(Config):
-    """What determines the figures of a measurement."""
+FINISH = "finish"
 
-    questions: str
-    """A `.jsonl` file of questions."""
-    system: str
-    """Name of the policy."""
-    with_tool: bool = True
-    limit: int | None = None
-    """Only the first so many questions."""
-    max_turns: int = 5
-    max_reply_tokens: int = 1024
-    seed: int = 0
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a run has found."""
+
+    report: Report
+    unscored: dict[str, int]
+    """Answers without a score, by the reason."""
+    n_open: int
+    """Of these, such as may get one when the run goes on."""
+    usd: float
+    """Paid for replies by all attempts."""
 
 
 def run_bench(
-    folder: Path, config: BenchConfig, policy: Policy, style: PromptStyle, *, concurrency: int = 64, fresh: bool = False
-) -> Report:
-    """Asks what is not yet on record, greedily, and writes `report.json` and `report.html`."""
+    folder: Path,
+    config: BenchConfig,
+    local: Local,
+    *,
+    max_usd: float | None = None,
+    fail_on_error: bool = False,
+    fresh: bool = False,
+) -> Outcome:
+    """Asks and judges what is not yet on record, and writes every file of a result (see `bench.result`).
+
+    Raises BadConfig, BadRecord, RunError, PolicyError if the endpoint is broken, and Stopped if the run was interrupted, has
+    spent what it may, or lost an answer under `fail_on_error`: what is finished is kept, and the same command goes on."""
     questions = load_questions(Path(config.questions))[: config.limit]
+    require_distinct(questions)
+    learnt_from = load_questions(Path(config.majority_of)) if config.majority_of else questions
     with Run.open(folder, config, fresh=fresh) as run, FrameSource() as source:
-        with run.stage("ask"):
-            episodes = ask(
-                questions,
-                policy,
-                source,
-                run,
-                "episodes.jsonl",
-                shown_as="bench",
-                limits=Limits(max_turns=config.max_turns, style=style),
-                sampling=Sampling(max_tokens=config.max_reply_tokens),
-                with_tool=config.with_tool,
-                concurrency=concurrency,
-                seed=config.seed,
-            )
-        return write_report(run, {config.system: episodes}, source, seed=config.seed)
+        hold_to(run, questions if learnt_from is questions else [*questions, *learnt_from])
+        found = _outcome(run)
+        if found and not found.n_open:
+            return found
+        bench = Bench(
+            run=run,
+            config=config,
+            questions=questions,
+            learnt_from=learnt_from,
+            source=source,
+            local=local,
+            fail_on_error=fail_on_error,
+        )
+        return _finish(bench, asyncio.run(answers(bench, max_usd)))
 
 
 def write_report(run: Run, systems: Mapping[str, Sequence[Episode]], source: FrameSource, *, seed: int) -> Report:
     """`report.json`: every figure, and each system against the one before it; `report.html`: the same to look at."""
     made = {name: scores(episodes) for name, episodes in systems.items()}
     report = compare(made, seed=seed, seconds_per_stage=run.seconds_per_stage(), versions=run.versions)
-    run.write("report.json", report.model_dump_json(indent=1))
-    run.write("report.html", report_page(report, read_curves(run), systems, source))
+    run.write(REPORT, report.model_dump_json(indent=1))
+    played = {name: list(zip(episodes, made[name], strict=True)) for name, episodes in systems.items()}
+    write_page(run, report, played, source)
     return report
+
+
+def write_page(
+    run: Run,
+    report: Report,
+    systems: Mapping[str, Sequence[tuple[Episode, Score]]],
+    source: FrameSource,
+    timings: Mapping[str, Timing] | None = None,
+) -> Path:
+    """`report.html`."""
+    return run.write(PAGE, report_page(report, read_curves(run), systems, source, timings=timings))
+
+
+def _finish(bench: Bench, answers: Answers) -> Outcome:
+    """Writes the files of a result, each whole."""
+    run, config = bench.run, bench.config
+    with run.stage(FINISH) as facts:
+        made = scores_of(answers.episodes, answers.judged, config)
+        report = compare({config.system: made}, seed=config.seed, versions=run.versions)
+        timing = timing_of(answers.episodes, made, run.seconds_per_stage())
+        run.write("config.toml", dump(config))  # prices may have changed since the run began
+        run.rewrite(EPISODES, answers.episodes)
+        if answers.judged:
+            run.rewrite(VERDICTS, answers.judged)
+        run.write(REPORT, report.model_dump_json(indent=1) + "\n")
+        run.write(TIMING, timing.model_dump_json(indent=1) + "\n")
+        first = [(episode, score) for episode, score in zip(answers.episodes, made, strict=True) if not score.run]
+        write_page(run, report, {config.system: first}, bench.source, {config.system: timing})
+        run.rewrite(SCORES, made)  # last: while it speaks of open answers, the run is not finished
+        facts["usd"] = answers.usd
+    return Outcome(report=report, unscored=unscored_because(made), n_open=sum(map(is_open, made)), usd=answers.usd)
+
+
+def _outcome(run: Run) -> Outcome | None:
+    """What the files of a finished run say; None if one is missing, or was written by another version."""
+    stage = run.stage_record(FINISH)
+    if not stage.done or not all(run.path(name).is_file() for name in (REPORT, SCORES)):
+        return None
+    try:
+        with disk_errors(run.path(REPORT)):
+            report = Report.model_validate_json(run.path(REPORT).read_bytes())
+        made = run.read(SCORES, Score)
+    except (ValidationError, BadRecord):
+        return None
+    usd = stage.facts.get("usd")
+    return Outcome(
+        report=report,
+        unscored=unscored_because(made),
+        n_open=sum(map(is_open, made)),
+        usd=float(usd) if isinstance(usd, int | float) else 0.0,
+    )

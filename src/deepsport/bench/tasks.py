@@ -1,5 +1,10 @@
-"""Question sets: a file of one Question per line, video paths counted from its folder, or a split of a dataset."""
+"""Question sets: a file of one Question per line, video paths counted from its folder, or a split of a dataset.
 
+A run belongs to its questions, word for word, wherever their videos lie.
+"""
+
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -7,8 +12,9 @@ from deepsport.data.dataset.manifest import MANIFEST_NAME
 from deepsport.data.importing import QUESTIONS_NAME
 from deepsport.data.question_lines import dataset_at
 from deepsport.durable import read_records
-from deepsport.errors import BadRecord
+from deepsport.errors import BadRecord, RunError
 from deepsport.records import Episode, Question
+from deepsport.run import Run
 
 T = TypeVar("T", Question, Episode)
 
@@ -25,6 +31,20 @@ def load_questions(path: Path) -> list[Question]:
     if not questions:
         raise BadRecord(f"{path} holds no question. `deepsport arena render FOLDER` makes a set with a questions.jsonl.")
     return questions
+
+
+def hold_to(run: Run, questions: Sequence[Question]) -> None:
+    """Notes what a run asks, and refuses to go on with anything else. Raises RunError."""
+    digest = hashlib.sha256()
+    for question in questions:
+        digest.update(question.model_copy(update={"video": ""}).model_dump_json().encode())
+    before = run.stage_record("questions").facts.get("sha256")
+    if before not in (None, digest.hexdigest()):
+        raise RunError(
+            f"{run.folder} was begun with other questions. Use another folder, or start afresh (--fresh), which deletes what "
+            "this run has made."
+        )
+    run.mark_done("questions", sha256=digest.hexdigest())
 
 
 def load_episodes(path: Path) -> list[Episode]:

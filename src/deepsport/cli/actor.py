@@ -6,8 +6,13 @@ from typing import TYPE_CHECKING
 from deepsport.errors import BadConfig, PolicyError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from deepsport.agent.prompt import PromptStyle
     from deepsport.policy.base import Policy
+
+ORACLE = "arena-oracle"
+"""The name of a model that needs no weights: it knows an arena set."""
 
 ARENA_MARK = "deepsport-arena/"
 """How the container comment of every clip of the arena begins."""
@@ -36,6 +41,14 @@ def remote_actor(endpoint: str, model: str | None, native_tools: bool) -> Actor:
         advice = f"Name it with --model; `deepsport doctor --endpoint {endpoint}` lists what is served."
         raise BadConfig(f"--endpoint needs the name of a model. {advice}")
     return Actor(OpenAIPolicy(model, endpoint, native_tools=native_tools), PromptStyle.FULL)
+
+
+def oracle_actor(folder: "Path") -> Actor:
+    """The teacher of the arena set in a folder. Raises BadConfig if there is none."""
+    from deepsport.agent.prompt import PromptStyle
+    from deepsport.arena.oracle import open_oracle
+
+    return Actor(open_oracle(folder), PromptStyle.FULL, arena_only=True)
 
 
 def local_actor(model: str) -> Actor:

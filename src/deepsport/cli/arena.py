@@ -1,6 +1,7 @@
 """`deepsport arena`: rendered sports clips whose truth is known to the frame."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,6 +10,7 @@ import typer
 from deepsport.cli.plain import fail, plain_errors
 
 if TYPE_CHECKING:
+    from deepsport.arena.generate import Progress
     from deepsport.arena.script import Dials
 
 app = typer.Typer(help="Rendered sports clips with known truth.", no_args_is_help=True)
@@ -41,22 +43,40 @@ def render(
     deepsport arena render hard --difficulty hard --shortest 500 --longest 750
     """
     from deepsport.arena.generate import make_set
-    from deepsport.progress import track
 
     with plain_errors():
         _require_known(sport or ())
         lengths = {"shortest": shortest, "longest": longest, "event_shortest": event_shortest, "event_longest": event_longest}
         dials = _dials({**lengths, "difficulty": difficulty})
-        with track("arena", total=clips, unit="clips") as tick:
-            n_done = 0
-
-            def show(done: int, total: int) -> None:
-                nonlocal n_done
-                tick(done - n_done)
-                n_done = done
-
+        with _progress("arena") as show:
             questions = make_set(folder, n_clips=clips, seed=seed, sports=sport, dials=dials, workers=workers, progress=show)
     typer.echo(f"{folder}: {clips} clips, {len(questions)} questions")
+
+
+@app.command("testset")
+def standing(
+    folder: Annotated[Path, typer.Argument(help="Where the set is made, or stands.", show_default=False)],
+    workers: Annotated[int, typer.Option(min=1, help="Processes that render.")] = 2,
+    check: Annotated[bool, typer.Option("--check", help="Render nothing: only compare what is there.")] = False,
+) -> None:
+    """Render the standing test set, 6,700 questions, and compare it by hash with what it should be (exit code 2 if it differs).
+
+    \b
+    deepsport arena testset testset
+    deepsport arena testset testset --check
+    """
+    from deepsport.arena.standing import N_CLIPS, N_QUESTIONS, digests, make_standing, require_equal
+
+    with plain_errors():
+        if not check:
+            with _progress("arena") as show:
+                make_standing(folder, workers=workers, progress=show)
+        with _progress("compare") as show:
+            found, lost = digests(folder, workers=workers, progress=show)
+        for name, digest in found.items():
+            typer.echo(f"{name:<16} {digest}")
+        require_equal(folder, found, lost)
+    typer.echo(f"{folder}: {N_CLIPS:,} clips, {N_QUESTIONS:,} questions, as they should be")
 
 
 @app.command()
@@ -81,6 +101,26 @@ def gallery(
     except (OSError, ValueError) as error:
         fail(f"{image} cannot be written ({error}). Give a path such as gallery.png in an existing folder.")
     typer.echo(str(image))
+
+
+@contextmanager
+def _progress(title: str) -> "Generator[Progress]":
+    """What is told how many clips are done, and shows it; those that stood there at the start do not count for the rate."""
+    from contextlib import ExitStack
+
+    from deepsport.progress import track
+
+    with ExitStack() as shown:
+        tick, n_done = None, 0
+
+        def show(done: int, total: int) -> None:
+            nonlocal tick, n_done
+            if tick is None:
+                tick, n_done = shown.enter_context(track(title, total=total, unit="clips", done=done)), done
+            tick(done - n_done)
+            n_done = done
+
+        yield show
 
 
 def _require_known(sports: Iterable[str]) -> None:

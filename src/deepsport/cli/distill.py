@@ -5,12 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deepsport.cli.foretold import print_loads
 from deepsport.cli.plain import plain, plain_errors
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from deepsport.data.distill.estimate import Estimate, Load
     from deepsport.data.distill.recipe import DistillRecipe
     from deepsport.data.distill.report import DistillReport
 
@@ -46,8 +44,6 @@ def distill(
 
 
 def _foretell(settings: "DistillRecipe") -> None:
-    from rich.console import Console
-
     from deepsport.data.distill.distill import questions_of
     from deepsport.data.distill.estimate import estimate
     from deepsport.video.source import FrameSource
@@ -59,27 +55,8 @@ def _foretell(settings: "DistillRecipe") -> None:
     if not expected.likely:
         typer.echo("No endpoint is asked: the arena's oracle acts, and rules judge.")
         return
-    Console().print(_loads(expected))
+    print_loads(expected.likely, expected.most)
     typer.echo("likely: two looks and an answer of 120 tokens each; at most: every turn, frame and token that the recipe allows")
-
-
-def _loads(expected: "Estimate") -> "Table":
-    from rich.table import Table
-
-    table = Table("step", "model", "", "requests", "prompt tokens", "reply tokens", "cost", "at the limits of pace", box=None)
-    for name, loads in (("likely", expected.likely), ("at most", expected.most)):
-        for load in loads:
-            table.add_row(plain(load.step), plain(load.model), name, *_figures(load))
-        usd = sum(load.usd for load in loads)
-        table.add_row("all", "", name, f"{sum(load.n_requests for load in loads):,}", "", "", f"${usd:,.2f}", "")
-    return table
-
-
-def _figures(load: "Load") -> tuple[str, ...]:
-    from deepsport.progress import clock_time
-
-    pace = clock_time(load.shortest_s) if load.shortest_s else "none set"
-    return f"{load.n_requests:,}", f"{load.prompt_tokens:,}", f"{load.reply_tokens:,}", f"${load.usd:,.2f}", pace
 
 
 def _say(report: "DistillReport", folder: Path) -> None:

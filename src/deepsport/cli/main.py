@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from deepsport.cli import arena, data, judge
+from deepsport.cli import arena, bench, data, judge
 from deepsport.cli.ask import ask
-from deepsport.cli.bench import bench
 from deepsport.cli.demo import demo
+from deepsport.cli.diagnose import diagnose
 from deepsport.cli.distill import distill
 from deepsport.cli.doctor import doctor
 from deepsport.cli.evidence import ablate, stress
@@ -47,10 +47,11 @@ app.command()(demo)
 app.command()(distill)
 app.command()(sft)
 app.command()(rl)
-app.command()(bench)
+app.command()(diagnose)
 app.command()(ablate)
 app.command()(stress)
 app.command()(doctor)
 app.add_typer(arena.app, name="arena")
+app.add_typer(bench.app, name="bench")
 app.add_typer(data.app, name="data")
 app.add_typer(judge.app, name="judge")

@@ -51,13 +51,14 @@ class DecoderCache:
             return decoder.info
 
     def frames(self, path: str, stamp: Stamp, indices: Sequence[int]) -> list[Pixels]:
-        """Pictures in the order asked. Raises BadVideo."""
-        with self._decoder((path, stamp)) as decoder:
-            found = self._pictures.known(path, stamp, indices)
-            if missing := [index for index in dict.fromkeys(indices) if index not in found]:
-                decoded = dict(zip(missing, decoder.frames(missing), strict=True))
-                self._pictures.keep(path, stamp, decoded)
-                found |= decoded
+        """Pictures in the order asked; on those that are kept nobody can write. Raises BadVideo."""
+        found = self._pictures.known(path, stamp, indices)
+        if len(found) < len(set(indices)):
+            with self._decoder((path, stamp)) as decoder:  # whoever held it may have decoded the same
+                found = self._pictures.known(path, stamp, indices)
+                if missing := [index for index in dict.fromkeys(indices) if index not in found]:
+                    decoded = dict(zip(missing, decoder.frames(missing), strict=True))
+                    found |= self._pictures.keep(path, stamp, decoded)
         return [found[index] for index in indices]
 
     def times(self, path: str, stamp: Stamp, indices: Sequence[int]) -> list[float]:

@@ -6,7 +6,9 @@ frame indices taken from the old one mean nothing in the new one; asking for its
 """
 
 import threading
+from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -17,11 +19,34 @@ from deepsport.video.pixels import Pixels
 from deepsport.video.probe import VideoInfo
 from deepsport.video.remote import RemoteDecoders
 
-__all__ = ["FrameSource", "Pixels", "VideoInfo"]
+__all__ = ["FrameSource", "Pixels", "Shown", "VideoInfo"]
 
 
 PICTURE_BYTES = 256 * 2**20
 """Decoded pictures that are kept: some 370 of 640x360."""
+
+KNOWN_FILES = 4096
+"""Files whose facts are kept, and the times of frames that were asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A frame as it is looked at."""
+
+    index: int
+    time_s: float
+    """From the first frame."""
+    pixels: Pixels
+    """Others may be handed the same array, on which nobody can then write."""
+
+
+@dataclass(slots=True)
+class _Facts:
+    """What is known about one state of a file."""
+
+    info: VideoInfo | None = None
+    time_s: dict[int, float] = field(default_factory=dict[int, float])
+    """By index."""
 
 
 class Decoders(Protocol):
@@ -32,7 +57,7 @@ class Decoders(Protocol):
         ...
 
     def frames(self, path: str, stamp: Stamp, indices: Sequence[int]) -> list[Pixels]:
-        """RGB pictures in the order asked."""
+        """RGB pictures in the order asked; on those that are kept nobody can write."""
         ...
 
     def times(self, path: str, stamp: Stamp, indices: Sequence[int]) -> list[float]:
@@ -54,6 +79,7 @@ class FrameSource:
         if they are not."""
         self._lock = threading.Lock()
         self._stamps: dict[str, Stamp] = {}
+        self._facts: OrderedDict[tuple[str, Stamp], _Facts] = OrderedDict()
         self.decoders: Decoders = (
             DecoderCache(max_open, PICTURE_BYTES)
             if trusted
@@ -65,15 +91,24 @@ class FrameSource:
         stamp = stamp_of(path)
         with self._lock:
             self._stamps[path] = stamp
-        return self.decoders.info(path, stamp)
+        facts = self._facts_of(path, stamp)
+        facts.info = facts.info or self.decoders.info(path, stamp)
+        return facts.info
 
     def frames(self, path: str, indices: Sequence[int]) -> list[Pixels]:
-        """RGB pictures, [height, width, 3] each, in the order asked. Raises BadVideo."""
-        return self.decoders.frames(path, self._same(path), indices)
+        """RGB pictures, [height, width, 3] each, in the order asked, for the caller alone. Raises BadVideo."""
+        pictures = self.decoders.frames(path, self._same(path), indices)
+        return [pixels if pixels.flags.writeable else pixels.copy() for pixels in pictures]
 
     def times(self, path: str, indices: Sequence[int]) -> list[float]:
         """Seconds from the first frame, in the order asked. Raises BadVideo."""
-        return self.decoders.times(path, self._same(path), indices)
+        return self._times(path, self._same(path), indices)
+
+    def look(self, path: str, indices: Sequence[int]) -> list[Shown]:
+        """Frames with their times, in the order asked, to be looked at only. Raises BadVideo."""
+        stamp = self._same(path)
+        pictures = self.decoders.frames(path, stamp, indices)
+        return [Shown(*each) for each in zip(indices, self._times(path, stamp, indices), pictures, strict=True)]
 
     def close(self) -> None:
         """Closes all files and ends the worker."""
@@ -84,6 +119,21 @@ class FrameSource:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+    def _times(self, path: str, stamp: Stamp, indices: Sequence[int]) -> list[float]:
+        known = self._facts_of(path, stamp).time_s
+        if missing := [index for index in dict.fromkeys(indices) if index not in known]:
+            known.update(zip(missing, self.decoders.times(path, stamp, missing), strict=True))
+        return [known[index] for index in indices]
+
+    def _facts_of(self, path: str, stamp: Stamp) -> _Facts:
+        """What is known about a file in this state, the files longest unasked for forgotten."""
+        with self._lock:
+            facts = self._facts.setdefault((path, stamp), _Facts())
+            self._facts.move_to_end((path, stamp))
+            while len(self._facts) > KNOWN_FILES:
+                self._facts.popitem(last=False)
+        return facts
 
     def _same(self, path: str) -> Stamp:
         """The stamp of the file, if it is still the file first asked for. Raises BadVideo."""

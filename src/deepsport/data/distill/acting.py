@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from deepsport.agent.rollout import run_episode
+from deepsport.bench.endpoints import n_workers
 from deepsport.bench.evaluate import seed_of
-from deepsport.data.distill.cast import Cast, n_workers
+from deepsport.bench.workers import Losses, work_through
+from deepsport.data.distill.cast import Cast
 from deepsport.data.distill.hints import Hinted
 from deepsport.data.distill.recipe import DistillRecipe, Hints
 from deepsport.data.distill.record_index import EpisodeIndex
-from deepsport.data.distill.workers import Losses, work_through
 from deepsport.errors import BadVideo
 from deepsport.policy.base import Sampling
 from deepsport.records import Episode, Question, StopReason
@@ -68,7 +69,7 @@ async def act(
         )
         await asyncio.to_thread(run.append, ACTED, episode.model_copy(update={"video_sha256": video_sha256}))
         on_episode(episode)
-        if episode.stop is not StopReason.VIDEO_ERROR:
+        if episode.stop is not StopReason.VIDEO_ERROR and sample.id not in played.lost:
             losses.count(episode.detail if episode.stop is StopReason.POLICY_ERROR else "")
 
     todo = (sample for sample in samples_of(questions, recipe) if sample.id not in played or sample.id in played.lost)

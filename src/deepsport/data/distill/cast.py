@@ -1,8 +1,4 @@
-"""Who states the facts, acts and judges: models behind endpoints, or, for an arena set, its oracle and its checker.
-
-All endpoints of a run share one allowance and one file of replies, so that a limit of cost holds for all of them together, and no
-request that was answered is sent again, whichever step it belongs to.
-"""
+"""Who states the facts, acts and judges: models behind endpoints, or, for an arena set, its oracle and its checker."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -13,22 +9,17 @@ from deepsport.arena.checker import ArenaChecker
 from deepsport.arena.generate import load_truths
 from deepsport.arena.oracle import Oracle
 from deepsport.arena.truth import ClipTruth
+from deepsport.bench.endpoints import open_endpoints
 from deepsport.data.distill.footage import Footage
 from deepsport.data.distill.recipe import DistillRecipe
 from deepsport.errors import BadConfig
 from deepsport.policy.base import Policy
-from deepsport.policy.openai import EndpointConfig, OpenAIPolicy, open_endpoint
+from deepsport.policy.openai import OpenAIPolicy
 from deepsport.policy.openai.allowance import Allowance
-from deepsport.policy.openai.reply_cache import ReplyCache
 from deepsport.records import Question
 from deepsport.reward.judge import Judge
 from deepsport.reward.model_judge import ModelJudge
 from deepsport.reward.offline_judge import OfflineJudge
-
-REPLIES = "replies.sqlite"
-
-ALONE = 8
-"""Jobs at once where nobody is waited for: decoding then runs in threads of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,43 +38,16 @@ async def open_cast(
     recipe: DistillRecipe, questions: Sequence[Question], folder: Path, max_usd: float | None
 ) -> AsyncGenerator[Cast]:
     """Opens everybody, and closes all connections at the end. Raises BadConfig."""
-    if max_usd is not None:
-        _require_prices(recipe)
-    truths = _truths_for(recipe)
-    endpoints: list[OpenAIPolicy] = []
-    with ReplyCache(folder / REPLIES) as cache:
-        allowance = Allowance(max_usd, cache.spent_usd())
-
-        def opened(config: EndpointConfig, *, native_tools: bool = False) -> OpenAIPolicy:
-            endpoints.append(open_endpoint(config, native_tools=native_tools, allowance=allowance, cache=cache))
-            return endpoints[-1]
-
-        try:
-            yield Cast(
-                teacher=_teacher(recipe, questions, truths, opened),
-                judge=_judge(recipe, truths, opened),
-                writer=opened(recipe.writer) if recipe.writer else None,
-                allowance=allowance,
-                footage=Footage(),
-            )
-        finally:
-            for endpoint in endpoints:
-                await endpoint.aclose()
-
-
-def n_workers(endpoint: EndpointConfig | None) -> int:
-    """Jobs at once for so many requests at once: a few more, since a job also decodes between two requests."""
-    return endpoint.max_concurrent + max(2, endpoint.max_concurrent // 2) if endpoint else ALONE
-
-
-def _require_prices(recipe: DistillRecipe) -> None:
-    """Raises BadConfig if a limit of cost would limit nothing."""
-    for table, config in (("teacher", recipe.teacher), ("writer", recipe.writer), ("judge", recipe.judge)):
-        if config and not (config.prompt_usd or config.reply_usd):
-            raise BadConfig(
-                f"--max-cost limits nothing at [{table}], which has no price. Give it prompt_usd and reply_usd, for a million "
-                "tokens, or leave --max-cost out."
-            )
+    tables = {"teacher": recipe.teacher, "writer": recipe.writer, "judge": recipe.judge}
+    async with open_endpoints(folder, tables, max_usd) as endpoints:
+        truths = _truths_for(recipe)
+        yield Cast(
+            teacher=_teacher(recipe, questions, truths, endpoints.open),
+            judge=_judge(recipe, truths, endpoints.open),
+            writer=endpoints.open(recipe.writer) if recipe.writer else None,
+            allowance=endpoints.allowance,
+            footage=Footage(),
+        )
 
 
 def _truths_for(recipe: DistillRecipe) -> Mapping[str, ClipTruth] | None:

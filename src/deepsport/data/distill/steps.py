@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
+from deepsport.bench.endpoints import ALONE, n_workers
+from deepsport.bench.workers import Losses, work_through
 from deepsport.data.distill.acting import ACTED, act, samples_of
 from deepsport.data.distill.canonical import canonical
-from deepsport.data.distill.cast import ALONE, Cast, n_workers
+from deepsport.data.distill.cast import Cast
 from deepsport.data.distill.checks import TRIED_AGAIN, Drop
 from deepsport.data.distill.facts import Facts, facts_by_rule, facts_in_words
 from deepsport.data.distill.judging import Judgement, judge_episode
@@ -18,7 +20,6 @@ from deepsport.data.distill.recipe import DistillRecipe, Hints
 from deepsport.data.distill.record_index import EpisodeIndex
 from deepsport.data.distill.report import DistillReport, counted, dropped_of
 from deepsport.data.distill.selection import Playback, play_back, select
-from deepsport.data.distill.workers import Losses, work_through
 from deepsport.data.importing import record_file
 from deepsport.data.moved import moved
 from deepsport.policy.base import Sampling
@@ -55,10 +56,12 @@ class Steps:
             async def state(question: Question) -> None:
                 writer = self.cast.writer
                 stated = await facts_in_words(question, writer, self._writing) if writer else facts_by_rule(question)
+                is_new = question.id not in known
                 known[question.id] = stated
                 await asyncio.to_thread(self.run.append, FACTS, stated)
                 tick(extra=_spent(self.cast.allowance))
-                losses.count(stated.fault if stated.lost else "")
+                if is_new:
+                    losses.count(stated.fault if stated.lost else "")
 
             await self._work(todo, state, n_workers(self.recipe.writer))
         return {question.id: known[question.id].text for question in self.questions}

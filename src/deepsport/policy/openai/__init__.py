@@ -2,9 +2,9 @@
 
 settings.py      an endpoint as a recipe describes it
 endpoint.py      OpenAIPolicy: attempts and waiting
+line.py          its connections
 conversation.py  one conversation
-wire.py          the parts of a request
-written.py       messages and frames as they are sent, each written once
+written.py       messages and frames as they are sent, each written once; wire.py: their parts
 reading.py       the JSON that came back as one canonical reply
 failure.py       what went wrong, whether to ask again, and when
 pace.py          requests and tokens a minute

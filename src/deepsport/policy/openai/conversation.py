@@ -3,7 +3,6 @@
 Images are encoded once, when they are first shown, in a thread: that takes CPU time, and the event loop is for waiting.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -30,8 +29,7 @@ class Conversation:
         """Answers; after an error the conversation stands as before, so the same messages can be sent again.
 
         Raises ContextOverflow or PolicyError."""
-        asked = [*self.history, *await asyncio.to_thread(self._sent, messages)]
-        said = await self.policy.answer(asked, self.sampling)
+        asked, said = await self.policy.answer(lambda: [*self.history, *self._sent(messages)], self.sampling)
         self.history, self.open_calls = [*asked, written(said.echo)], said.call_ids
         return Reply(text=said.text, cut_off=said.cut_off, prompt_tokens=said.prompt_tokens, reply_tokens=said.reply_tokens)
 

@@ -13,7 +13,7 @@ import random
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
@@ -22,14 +22,15 @@ from deepsport.policy.base import Sampling, Session
 from deepsport.policy.openai.allowance import Allowance, Price
 from deepsport.policy.openai.conversation import Conversation
 from deepsport.policy.openai.failure import Backoff, Failure, status_failure
+from deepsport.policy.openai.line import Client, Line, opener
 from deepsport.policy.openai.pace import Pace
-from deepsport.policy.openai.reading import Said, read, read_models
+from deepsport.policy.openai.reading import Said, read, read_error, read_models
 from deepsport.policy.openai.reply_cache import ReplyCache
 from deepsport.policy.openai.wire import CHOOSE_FRAMES, ImageEncoding, Json
 from deepsport.policy.openai.written import Writer, Written, request_of, written
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
+    from httpx2 import Response
 
 _LOG = logging.getLogger(__name__)
 _OURS = frozenset({"messages", "model", "max_tokens", "max_completion_tokens", "n", "seed", "stream", "temperature", "tools"})
@@ -38,16 +39,8 @@ _NO_KEY = "none"
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
-    """The open client of one event loop."""
-
-    loop: asyncio.AbstractEventLoop
-    client: "AsyncOpenAI"
-    free: asyncio.Semaphore
-
-
-@dataclass(frozen=True, slots=True)
 class _Request:
+    messages: list[Written]
     sent: bytes
     key: str
     most_prompt: int
@@ -89,7 +82,7 @@ class OpenAIPolicy:
     """None: until the run is stopped at the latest."""
     chance: Callable[[], float] = random.random
     """Jitter, in [0, 1)."""
-    _line: _Line | None = field(default=None, init=False, repr=False)
+    _line: Line | None = field(default=None, init=False, repr=False)
     _opening: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
     writer: Writer = field(init=False, repr=False)
     """Writes frames and messages, and remembers what it wrote."""
@@ -123,25 +116,37 @@ class OpenAIPolicy:
         """Closes the connections of the running event loop; a later reply opens new ones."""
         line, self._line = self._line, None
         if line is not None and line.loop is asyncio.get_running_loop():
-            await line.client.close()
+            await line.close()
 
     async def complete(self, messages: Sequence[Json], sampling: Sampling) -> Said:
         """`answer` to messages without images, as the API has them."""
-        return await self.answer([written(message) for message in messages], sampling)
+        _, said = await self.answer(lambda: [written(message) for message in messages], sampling)
+        return said
 
-    async def answer(self, messages: Sequence[Written], sampling: Sampling) -> Said:
-        """One completion: from the cache, else asked for, and again after transient failures.
+    async def answer(self, write: Callable[[], list[Written]], sampling: Sampling) -> tuple[list[Written], Said]:
+        """One completion: from the cache, else asked for, and again after transient failures. What is asked is written in a
+        thread, and returned.
 
         Raises ContextOverflow or PolicyError, and Stopped if the run may ask nothing more."""
         fields = self._fields(sampling)
-        sent, key = await asyncio.to_thread(request_of, fields, messages)
-        if self.cache and isinstance(known := read(await asyncio.to_thread(self.cache.get, key) or ""), Said):
-            return known
+        request, known = await asyncio.to_thread(self._prepared, fields, write, sampling)
+        return request.messages, known or await self._asked_for(request, fields)
+
+    def _prepared(self, fields: Json, write: Callable[[], list[Written]], sampling: Sampling) -> "tuple[_Request, Said | None]":
+        """What will be sent, and the reply to it if it was sent before. Takes CPU time."""
+        messages = write()
+        sent, key = request_of(fields, messages)
+        request = _Request(messages, sent, key, sum(message.most_tokens for message in messages), sampling.max_tokens)
+        known = read(self.cache.get(key) or "") if self.cache else None
+        return request, known if isinstance(known, Said) else None
+
+    async def _asked_for(self, request: "_Request", fields: Json) -> Said:
         waited_s, attempt = 0.0, 0
         while True:
             if refused := self._without & fields.keys():
-                sent, _ = await asyncio.to_thread(request_of, _less(fields, refused), messages)
-            outcome = await self._paid(_Request(sent, key, sum(message.most_tokens for message in messages), sampling.max_tokens))
+                sent, _ = await asyncio.to_thread(request_of, _less(fields, refused), request.messages)
+                request = replace(request, sent=sent)
+            outcome = await self._paid(request)
             if isinstance(outcome, Said):
                 return outcome
             if self._does_without(outcome.refused_field):
@@ -155,10 +160,11 @@ class OpenAIPolicy:
     async def _paid(self, request: "_Request") -> Said | Failure:
         """One attempt within the limits of money and pace; a reply, and what it cost, is on disk before it is returned."""
         bound_usd = self.price.of(request.most_prompt, request.most_reply)
+        line = await self._line_of(asyncio.get_running_loop())
         async with self.allowance.request(bound_usd * max(1.0, self._excess or 0.0), alone=self._excess is None) as charge:
             if wait_s := self.pace.wait_s(request.most_prompt + request.most_reply):
                 await self._sleep(wait_s)
-            body = await self._attempt(lambda client: _posted(client, request.sent))
+            body = await self._attempt(line, lambda client: client.post("chat/completions", request.sent))
             outcome = body if isinstance(body, Failure) else read(body)
             prompt, reply = (outcome.prompt_tokens, outcome.reply_tokens) if isinstance(outcome, Said) else outcome.tokens
             charge.usd = self.price.of(prompt, reply)
@@ -167,8 +173,8 @@ class OpenAIPolicy:
                 self.pace.correct(prompt + reply - request.most_prompt - request.most_reply)
             elif isinstance(outcome, Said):
                 charge.usd = bound_usd
-            if self.cache and isinstance(outcome, Said):
-                await asyncio.to_thread(self.cache.put, request.key, str(body), charge.usd)
+            if line.keeper and isinstance(outcome, Said):
+                await line.keeper.put((request.key, str(body), charge.usd))
             elif self.cache and charge.usd:
                 await asyncio.to_thread(self.cache.pay, charge.usd)
         return outcome
@@ -178,44 +184,40 @@ class OpenAIPolicy:
 
     async def served_models(self) -> tuple[str, ...]:
         """Names of the models that the endpoint lists, asked for once. Raises PolicyError if it cannot be reached."""
-        body = await self._attempt(lambda client: client.get("/models", cast_to=str))
+        line = await self._line_of(asyncio.get_running_loop())
+        body = await self._attempt(line, lambda client: client.get("models"))
         outcome = body if isinstance(body, Failure) else read_models(body)
         if isinstance(outcome, Failure):
             raise self._error(outcome, 1)
         return outcome
 
-    async def _attempt(self, ask: "Callable[[AsyncOpenAI], Awaitable[str]]") -> str | Failure:
+    async def _attempt(self, line: Line, ask: "Callable[[Client], Awaitable[Response]]") -> str | Failure:
         """One request and the body that came back, or why there is none."""
-        line = await self._line_of(asyncio.get_running_loop())
-        import openai
+        from httpx2 import HTTPError, InvalidURL, TimeoutException
 
         try:
-            async with line.free, asyncio.timeout(self.timeout_s):
-                return await ask(line.client)
-        except (openai.APITimeoutError, TimeoutError):
+            async with line.client() as client, asyncio.timeout(self.timeout_s):
+                response = await ask(client)
+        except (TimeoutException, TimeoutError):
             return Failure(f"no reply within {self.timeout_s:g} s", "Raise timeout_s, or lower max_concurrent.", transient=True)
-        except openai.APIConnectionError as error:
-            cause = error.__cause__
-            what = f"no connection ({type(cause).__name__}: {cause})"
+        except (HTTPError, InvalidURL, OSError) as error:
+            what = f"no connection ({type(error).__name__}: {error})"
             return Failure(what, "Check that the server runs and that the address is right.", transient=True)
-        except openai.APIStatusError as error:
-            return status_failure(error.status_code, error.body, error.response.headers, self.now_s())
+        if response.is_success:
+            return response.text
+        return status_failure(response.status_code, read_error(response.text), response.headers, self.now_s())
 
-    async def _line_of(self, loop: asyncio.AbstractEventLoop) -> _Line:
+    async def _line_of(self, loop: asyncio.AbstractEventLoop) -> Line:
         """Opened in a thread: loading the client takes half a second, which the loop has better use for."""
         if self._line is None or self._line.loop is not loop:
             return await asyncio.to_thread(self._open_line, loop)
         return self._line
 
-    def _open_line(self, loop: asyncio.AbstractEventLoop) -> _Line:
+    def _open_line(self, loop: asyncio.AbstractEventLoop) -> Line:
         with self._opening:
             if self._line is None or self._line.loop is not loop:
-                from openai import AsyncOpenAI, DefaultAsyncHttpxClient
-
-                # frames go to the named address only
-                http = DefaultAsyncHttpxClient(timeout=self.timeout_s, follow_redirects=False)
-                client = AsyncOpenAI(api_key=self.api_key, base_url=self.base_url, max_retries=0, http_client=http)
-                self._line = _Line(loop, client, asyncio.Semaphore(self.max_concurrent))
+                open_client = opener(self.base_url, self.api_key, self.timeout_s)
+                self._line = Line(loop, self.max_concurrent, open_client, self.cache)
             return self._line
 
     def _fields(self, sampling: Sampling) -> Json:
@@ -266,12 +268,6 @@ def _sound_key(key: str) -> str:
     if not key.isascii() or not key.isprintable():
         raise BadConfig("the API key holds characters that no key has (a line break, a quote sign?). Copy it again.")
     return key
-
-
-def _posted(client: "AsyncOpenAI", content: bytes) -> Awaitable[str]:
-    return client.post(
-        "/chat/completions", cast_to=str, content=content, options={"headers": {"content-type": "application/json"}}
-    )
 
 
 def _less(fields: Json, refused: Set[str]) -> Json:

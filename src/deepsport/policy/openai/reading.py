@@ -107,6 +107,18 @@ def read_models(body: str) -> tuple[str, ...] | Failure:
         return _unreadable(body)
 
 
+def read_error(body: str) -> object:
+    """What the body of a response with an error status says: its JSON (the `error` object if there is one), or its text."""
+    try:
+        said: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return body.strip()
+    if not isinstance(said, dict):
+        return said
+    fields = cast(Json, said)
+    return fields.get("error", fields)
+
+
 def _unreadable(body: str) -> Failure:
     if body.lstrip()[:1] == "<":
         return Failure("it answered with a web page", "Check the address: it usually ends in /v1.", transient=False)

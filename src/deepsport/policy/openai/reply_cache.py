@@ -4,9 +4,10 @@ A reply is stored as the text that came, and read anew each time. One sqlite fil
 also through kill -9 (a power cut may cost the last few). The key of an account is no part of a request, and so never stored.
 """
 
+import asyncio
 import sqlite3
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,9 @@ _KEEP = (
     "INSERT INTO replies VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET body = excluded.body, usd = replies.usd + excluded.usd"
 )
 _SPENT = "SELECT (SELECT COALESCE(SUM(usd), 0) FROM replies) + (SELECT COALESCE(SUM(usd), 0) FROM losses)"
+
+Row = tuple[str, str, float]
+"""Key of a request, body of its reply, what it cost in US dollars."""
 
 
 class ReplyCache:
@@ -45,11 +49,18 @@ class ReplyCache:
             row = self._sql.execute("SELECT body FROM replies WHERE key = ?", (key,)).fetchone()
         return str(row[0]) if row else None
 
-    def put(self, key: str, body: str, usd: float) -> None:
-        """Keeps a reply and what it cost; of two to one request the last, and the cost of both. Raises RunError if the disk does
-        not take it."""
+    def put(self, rows: Sequence[Row]) -> None:
+        """Keeps replies and what they cost; of two to one request the last, and the cost of both.
+
+        Raises RunError if the disk does not take them all; it then has none of them."""
         with self._lock, self._errors():
-            self._sql.execute(_KEEP, (key, body, usd))
+            self._sql.execute("BEGIN")
+            try:
+                self._sql.executemany(_KEEP, rows)
+                self._sql.execute("COMMIT")
+            finally:
+                if self._sql.in_transaction:
+                    self._sql.execute("ROLLBACK")
 
     def pay(self, usd: float) -> None:
         """Keeps the cost of a request that brought no reply worth keeping."""
@@ -86,3 +97,27 @@ class ReplyCache:
                 f"{self._path} cannot be used as a cache of replies ({error}). If the disk is not full, it is damaged or another "
                 "kind of file: move it away, and every reply is asked for again."
             ) from None
+
+
+class Keeper:
+    """Puts replies into a cache without holding up the event loop. Those that come while a write is under way share the next one.
+    Belongs to one loop."""
+
+    def __init__(self, cache: ReplyCache) -> None:
+        self._cache = cache
+        self._rows: list[Row] = []
+        self._next: asyncio.Task[None] | None = None
+        """Will write what is in `_rows`."""
+        self._writing = asyncio.Lock()
+
+    async def put(self, row: Row) -> None:
+        """Returns when the reply is in the cache. Raises RunError. What has come this far is written even if nobody waits for it
+        any more."""
+        self._rows.append(row)
+        self._next = self._next or asyncio.create_task(self._write())
+        await asyncio.shield(self._next)
+
+    async def _write(self) -> None:
+        async with self._writing:
+            rows, self._rows, self._next = self._rows, [], None
+            await asyncio.to_thread(self._cache.put, rows)

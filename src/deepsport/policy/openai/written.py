@@ -7,14 +7,16 @@ turned into bytes and hashed when it is new, and a frame when it is first shown;
 import hashlib
 import json
 import threading
+import weakref
 import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from deepsport.policy.base import Image, Message
+from deepsport.policy.base import Image, Message, Pixels
 from deepsport.policy.openai.wire import FRAMES_FOLLOW, ImageEncoding, Json, data_uri
 
 KEPT_BYTES = 256 * 2**20
@@ -38,6 +40,12 @@ def written(message: Json) -> Written:
     return Written(content, hashlib.sha256(content).digest(), 16 + len(content) // 2)
 
 
+@lru_cache(maxsize=4096)
+def _text_part(text: str) -> Written:
+    """A text between images. Most are the labels of frames, which come again with every request."""
+    return written({"type": "text", "text": text})
+
+
 def request_of(fields: Json, messages: Sequence[Written]) -> tuple[bytes, str]:
     """A whole request, and its key: equal requests have equal keys."""
     head = json.dumps(fields, separators=(",", ":")).encode()
@@ -54,14 +62,14 @@ class Writer:
         self._spare = kept_bytes
         self._lock = threading.Lock()
         self._frames: OrderedDict[tuple[str, int, int], Written] = OrderedDict()
+        self._sums: dict[int, tuple[weakref.ref[Pixels], int]] = {}
+        """Checksums of arrays that cannot be written on, by the identity of the array."""
 
     def message(self, message: Message) -> Written:
         """A message of the environment. Text alone is sent as a plain string, which every server reads."""
         if not any(isinstance(part, Image) for part in message.parts):
             return written({"role": message.role, "content": _text(message)})
-        parts = [
-            self._frame(part) if isinstance(part, Image) else written({"type": "text", "text": part}) for part in message.parts
-        ]
+        parts = [self._frame(part) if isinstance(part, Image) else _text_part(part) for part in message.parts]
         content = b'{"role":"%s","content":[%s]}' % (message.role.encode(), b",".join(part.content for part in parts))
         digest = hashlib.sha256(b"".join([message.role.encode(), *(part.digest for part in parts)])).digest()
         return Written(content, digest, sum(part.most_tokens for part in parts))
@@ -75,7 +83,7 @@ class Writer:
 
     def _frame(self, image: Image) -> Written:
         """A frame as a part of a message; the checksum of its pixels tells apart files that took each other's place."""
-        key = (image.frame.video, image.frame.index, zlib.crc32(np.ascontiguousarray(image.pixels).data))
+        key = (image.frame.video, image.frame.index, self._checksum(image.pixels))
         with self._lock:
             if found := self._frames.get(key):
                 self._frames.move_to_end(key)
@@ -88,6 +96,17 @@ class Writer:
             while self._spare < 0:
                 self._spare += len(self._frames.popitem(last=False)[1].content)
         return made
+
+    def _checksum(self, pixels: Pixels) -> int:
+        """Of what a picture shows; taken once for an array that stays as it is."""
+        identity = id(pixels)
+        known = self._sums.get(identity)
+        if known and known[0]() is pixels:
+            return known[1]
+        checksum = zlib.crc32(np.ascontiguousarray(pixels).data)
+        if not pixels.flags.writeable and pixels.base is None:
+            self._sums[identity] = weakref.ref(pixels, lambda _: self._sums.pop(identity, None)), checksum
+        return checksum
 
     def _encoded(self, image: Image) -> Written:
         """An image has no more tokens than the largest square that it may fill has patches of 28 pixels."""

@@ -1,0 +1,135 @@
+"""A run under way: every question asked of the system, then every answer that no rule can score given to the judge.
+
+Both go on where they were, and both spend from one allowance. The model is loaded, and the judge's address looked at, before
+anything is paid for.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from os import cpu_count
+
+from deepsport.agent.prompt import PromptStyle
+from deepsport.bench.endpoints import Endpoints, n_workers, open_endpoints
+from deepsport.bench.evaluate import evaluate, on_record
+from deepsport.bench.judging import judge_answers, needs_judge
+from deepsport.bench.majority import Majority, guess_all
+from deepsport.bench.recipe import BenchConfig, Protocol
+from deepsport.bench.result import EPISODES, Judged
+from deepsport.bench.workers import interruptible
+from deepsport.policy.base import Policy
+from deepsport.policy.openai.allowance import Allowance
+from deepsport.progress import track
+from deepsport.records import Episode, Question
+from deepsport.reward.judge import Judge
+from deepsport.reward.model_judge import ModelJudge
+from deepsport.reward.offline_judge import OfflineJudge
+from deepsport.run import Run
+from deepsport.video.source import FrameSource
+
+Local = Callable[[], tuple[Policy, PromptStyle]]
+"""Loads the model that runs here, once it is certain that it is needed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """A run under way."""
+
+    run: Run
+    config: BenchConfig
+    questions: Sequence[Question]
+    learnt_from: Sequence[Question]
+    """By the majority protocol."""
+    source: FrameSource
+    local: Local
+    fail_on_error: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What a system said, and a judge of it."""
+
+    episodes: list[Episode]
+    judged: list[Judged]
+    usd: float
+
+
+async def answers(bench: Bench, max_usd: float | None) -> Answers:
+    """Everything on record, and what was missing. Raises as `run_bench`."""
+    config = bench.config
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_n_threads(config.concurrency)))
+    asked = None if config.protocol is Protocol.MAJORITY else config.endpoint
+    async with open_endpoints(bench.run.folder, {"endpoint": asked, "judge": config.judge}, max_usd) as endpoints:
+        judge = _judge(config, endpoints)  # an address that is no good is told before anything is paid for
+        with interruptible(endpoints.allowance):
+            episodes = await _asked(bench, endpoints)
+            judged = await _judged(bench, episodes, judge, endpoints.allowance)
+    return Answers(episodes=episodes, judged=judged, usd=endpoints.allowance.spent_usd)
+
+
+async def _asked(bench: Bench, endpoints: Endpoints) -> list[Episode]:
+    """An answer to every question in every run."""
+    run, config, questions = bench.run, bench.config, bench.questions
+    known, _ = on_record(questions, run, EPISODES, config.seed, config.runs)
+    total = len(questions) * config.runs
+    with run.stage("ask"), track(config.system, total=total, done=len(known), unit="answers") as tick:
+        if config.protocol is Protocol.MAJORITY:
+            guessed = guess_all(questions, Majority(bench.learnt_from), run, EPISODES, seed=config.seed)
+            tick(total - len(known))
+            return guessed
+        if len(known) == total:
+            return [known[question.id, number] for question in questions for number in range(config.runs)]
+        policy, style = _system(bench, endpoints)
+        return await evaluate(
+            questions,
+            policy,
+            bench.source,
+            run,
+            EPISODES,
+            limits=config.limits(style),
+            sampling=config.sampling,
+            with_tool=config.with_tool,
+            concurrency=config.concurrency,
+            seed=config.seed,
+            n_runs=config.runs,
+            keep_tokens=False,
+            fail_on_error=bench.fail_on_error,
+            allowance=endpoints.allowance,
+            on_episode=lambda _: tick(extra=_spent(endpoints.allowance)),
+        )
+
+
+async def _judged(bench: Bench, episodes: Sequence[Episode], judge: Judge, allowance: Allowance) -> list[Judged]:
+    n_cases = sum(map(needs_judge, episodes))
+    if not n_cases:
+        return []
+    with bench.run.stage("judge"), track("judge", total=n_cases, unit="answers") as tick:
+        return await judge_answers(
+            bench.run,
+            episodes,
+            judge,
+            n_workers=n_workers(bench.config.judge),
+            allowance=allowance,
+            on_verdict=lambda _: tick(extra=_spent(allowance)),
+        )
+
+
+def _system(bench: Bench, endpoints: Endpoints) -> tuple[Policy, PromptStyle]:
+    config = bench.config
+    if config.endpoint is None:
+        return bench.local()
+    return endpoints.open(config.endpoint, native_tools=config.native_tools and config.with_tool), PromptStyle.FULL
+
+
+def _judge(config: BenchConfig, endpoints: Endpoints) -> Judge:
+    return ModelJudge(endpoints.open(config.judge), max_tokens=config.judge.max_reply_tokens) if config.judge else OfflineJudge()
+
+
+def _n_threads(concurrency: int) -> int:
+    """For decoding, which wants cores, and for waiting for disks, which wants company; no more than can be of use."""
+    return min(concurrency + 2, 4 + 2 * (cpu_count() or 1))
+
+
+def _spent(allowance: Allowance) -> str:
+    return f"${allowance.spent_usd:.2f}" if allowance.spent_usd else ""
