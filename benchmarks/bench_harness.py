@@ -25,7 +25,7 @@ from typing import Any
 import av
 
 from deepsport.arena.generate import make_set
-from deepsport.bench.lmms_export import write_task
+from deepsport.bench.exchange.lmms_export import write_task
 from deepsport.bench.tasks import load_questions
 from deepsport.records import Question
 

@@ -22,7 +22,7 @@ sys.argv = [
 from lmms_eval.__main__ import cli_evaluate  # noqa: E402
 from lmms_eval.models.chat.async_openai import AsyncOpenAIChat  # noqa: E402
 
-from deepsport.bench import lmms_task  # noqa: E402
+from deepsport.bench.exchange import lmms_task  # noqa: E402
 
 measured: dict[str, object] = {}
 answer_all = AsyncOpenAIChat.generate_until

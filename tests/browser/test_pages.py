@@ -9,12 +9,12 @@ import pytest
 
 from deepsport.arena.generate import make_set
 from deepsport.arena.script import Dials
-from deepsport.bench.curves import Curves
-from deepsport.bench.episode_html import episode_page
 from deepsport.bench.measure import compare
-from deepsport.bench.report_html import report_page
+from deepsport.bench.reporting.curves import Curves
+from deepsport.bench.reporting.episode_html import episode_page
+from deepsport.bench.reporting.report_html import report_page
+from deepsport.bench.reporting.showcase import Played
 from deepsport.bench.score import scores
-from deepsport.bench.showcase import Played
 from deepsport.records import Choice, Dimension, Episode, Question
 from deepsport.video.source import FrameSource
 from made_episodes import episode, frame, look, malformed, question

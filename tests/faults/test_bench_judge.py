@@ -19,8 +19,8 @@ from test_judge_faults import ATTACKS, gullible, is_well_parted
 
 from deepsport.agent.grammar import write_answer
 from deepsport.agent.prompt import PromptStyle
+from deepsport.bench.judged.rejudge import Rejudged, rejudge
 from deepsport.bench.recipe import BenchConfig, Protocol
-from deepsport.bench.rejudge import Rejudged, rejudge
 from deepsport.bench.report import Report
 from deepsport.bench.result import Judged, Result, load_result
 from deepsport.bench.suite import Outcome, run_bench
@@ -253,7 +253,7 @@ CLOCKS = {"stages.json", "timing.json"}
 PROGRAM = """
 import sys
 from pathlib import Path
-from deepsport.bench.rejudge import rejudge
+from deepsport.bench.judged.rejudge import rejudge
 from deepsport.policy.openai import EndpointConfig
 rejudge(Path(sys.argv[1]), EndpointConfig(model="m", base_url=sys.argv[2], max_retries=0, max_concurrent=2), everything=True)
 """

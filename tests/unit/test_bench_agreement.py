@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepsport.bench.agreement import Agreement, Pair, agreement, kappa_interval, weighted_kappa
+from deepsport.bench.judged.agreement import Agreement, Pair, agreement, kappa_interval, weighted_kappa
 
 points = st.integers(0, 10)
 

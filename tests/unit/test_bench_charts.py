@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from deepsport.bench.heat_map import DEEPEST, grid, heat_map
 from deepsport.bench.measure import compare, measure
-from deepsport.bench.plot import BOTTOM_PX, HEIGHT_PX, LEFT_SHARE, RIGHT_SHARE, TOP_PX, Axis, Plot, axis_of
 from deepsport.bench.report import SystemReport
-from deepsport.bench.scatter import ASIDE_PX, Point, asides, points, scatter
+from deepsport.bench.reporting.heat_map import DEEPEST, grid, heat_map
+from deepsport.bench.reporting.plot import BOTTOM_PX, HEIGHT_PX, LEFT_SHARE, RIGHT_SHARE, TOP_PX, Axis, Plot, axis_of
+from deepsport.bench.reporting.scatter import ASIDE_PX, Point, asides, points, scatter
+from deepsport.bench.reporting.turn_chart import turn_panels
 from deepsport.bench.score import scores
-from deepsport.bench.turn_chart import turn_panels
 from deepsport.records import Dimension, Episode
 from made_episodes import episode, look, question
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from deepsport.bench.comparison import Comparison, compare_runs
-from deepsport.bench.comparison_text import CSV_COLUMNS, comparison_page, flips_csv, lead, slice_rows
+from deepsport.bench.comparing.comparison import Comparison, compare_runs
+from deepsport.bench.comparing.comparison_text import CSV_COLUMNS, comparison_page, flips_csv, lead, slice_rows
+from deepsport.bench.comparing.slices import holm, length_cuts
 from deepsport.bench.result import EPISODES
-from deepsport.bench.slices import holm, length_cuts
 from deepsport.cli.compare import compare
 from deepsport.errors import BadRecord
 from deepsport.records import Choice, Dimension, Episode, Frame, FreeText, StopReason, Usage

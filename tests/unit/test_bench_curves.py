@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepsport.bench.charts import Bar, Series, interval_chart, line_chart, nice_ticks, tick_label
-from deepsport.bench.curves import MetricLine, curves, panels_of, read_curves, smooth, thin
+from deepsport.bench.reporting.charts import Bar, Series, interval_chart, line_chart, nice_ticks, tick_label
+from deepsport.bench.reporting.curves import MetricLine, curves, panels_of, read_curves, smooth, thin
 from deepsport.run import Run
 
 values = st.floats(-1e6, 1e6, allow_nan=False).map(lambda value: value if abs(value) > 1e-6 else 0.0)

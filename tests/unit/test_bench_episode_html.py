@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepsport.bench.episode_html import episode_page, verdict
-from deepsport.bench.thumbnails import data_uri
-from deepsport.bench.timeline import clock, timeline
+from deepsport.bench.reporting.episode_html import episode_page, verdict
+from deepsport.bench.reporting.thumbnails import data_uri
+from deepsport.bench.reporting.timeline import clock, timeline
 from deepsport.records import Choice, Episode, FreeText, Gold, Number, StopReason
 from deepsport.reward.gated import GatedReward
 from deepsport.video.source import FrameSource

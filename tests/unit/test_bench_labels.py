@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deepsport.bench.diagnose import Failure
-from deepsport.bench.labels import Label, labelled, read_labels
+from deepsport.bench.judged.labels import Label, labelled, read_labels
 from deepsport.errors import BadRecord, RunError
 from deepsport.records import Episode
 from made_episodes import episode, question

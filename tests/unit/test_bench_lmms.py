@@ -14,7 +14,7 @@ import yaml
 
 from deepsport.agent.grammar import write_answer, write_call
 from deepsport.agent.rollout import Limits, run_episode
-from deepsport.bench.lmms_export import write_task
+from deepsport.bench.exchange.lmms_export import write_task
 from deepsport.errors import BadConfig, BadRecord
 from deepsport.policy.base import Image, Message, Sampling
 from deepsport.policy.scripted import Scripted

@@ -7,9 +7,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from deepsport.bench.comparison import compare_runs
-from deepsport.bench.prediction_file import LONGEST_LINE, read_predictions
-from deepsport.bench.predictions import Imported, Missing, import_predictions
+from deepsport.bench.comparing.comparison import compare_runs
+from deepsport.bench.exchange.prediction_file import LONGEST_LINE, read_predictions
+from deepsport.bench.exchange.predictions import Imported, Missing, import_predictions
 from deepsport.bench.recipe import Protocol
 from deepsport.bench.report import Report
 from deepsport.bench.result import Result, load_result

@@ -8,9 +8,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from deepsport.bench.agreement import Agreement
-from deepsport.bench.labels import read_labels
-from deepsport.bench.rejudge import Rejudged, held_against_people, rejudge, slug_of
+from deepsport.bench.judged.agreement import Agreement
+from deepsport.bench.judged.labels import read_labels
+from deepsport.bench.judged.rejudge import Rejudged, held_against_people, rejudge, slug_of
 from deepsport.bench.result import VERDICTS, Judged, load_result
 from deepsport.cli.rejudge import rejudge as command
 from deepsport.durable import read_records

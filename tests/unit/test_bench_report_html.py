@@ -9,15 +9,15 @@ from rich.console import Console
 
 from deepsport.arena.generate import make_set
 from deepsport.arena.script import Dials
-from deepsport.bench import gallery as gallery_module
-from deepsport.bench.curves import Curves
-from deepsport.bench.gallery import gallery
 from deepsport.bench.measure import compare
 from deepsport.bench.report import Report, Timing
-from deepsport.bench.report_html import joined, report_page
+from deepsport.bench.reporting import gallery as gallery_module
+from deepsport.bench.reporting.curves import Curves
+from deepsport.bench.reporting.gallery import gallery
+from deepsport.bench.reporting.report_html import joined, report_page
+from deepsport.bench.reporting.showcase import Played, showcase
+from deepsport.bench.reporting.table import render
 from deepsport.bench.score import Score, scores
-from deepsport.bench.showcase import Played, showcase
-from deepsport.bench.table import render
 from deepsport.records import Dimension, Episode, FreeText, Number, StopReason
 from deepsport.reward.judge import Unscored, Verdict
 from deepsport.reward.judge import scored as with_points

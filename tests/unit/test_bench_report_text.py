@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepsport.bench.figures import dollars, part_cell
 from deepsport.bench.measure import compare
 from deepsport.bench.report import Part, Report, Timing
-from deepsport.bench.report_text import CSV_COLUMNS, csv_table, csv_text, escape_latex, escape_markdown, latex, markdown
+from deepsport.bench.reporting.figures import dollars, part_cell
+from deepsport.bench.reporting.report_text import CSV_COLUMNS, csv_table, csv_text, escape_latex, escape_markdown, latex, markdown
 from deepsport.bench.score import scores
 from deepsport.records import Dimension, Episode
 from made_episodes import episode, look, question

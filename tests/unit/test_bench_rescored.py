@@ -25,12 +25,12 @@ from deepsport.agent.rollout import Limits
 from deepsport.arena.generate import load_truths, make_set
 from deepsport.arena.oracle import Oracle, guess
 from deepsport.bench.evaluate import evaluate
-from deepsport.bench.judging import needs_judge
+from deepsport.bench.judged.judging import needs_judge
 from deepsport.bench.measure import compare
 from deepsport.bench.report import Report
+from deepsport.bench.reporting.rows import groups
+from deepsport.bench.reporting.table import LEFT_OUT, render
 from deepsport.bench.result import Result
-from deepsport.bench.rows import groups
-from deepsport.bench.table import LEFT_OUT, render
 from deepsport.bench.tasks import load_questions
 from deepsport.errors import PolicyError
 from deepsport.policy.base import Message, Reply, Sampling, Session

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from deepsport.bench.recipe import BenchConfig, Protocol
 from deepsport.bench.report import Report
+from deepsport.bench.reporting.side_by_side import names, side_by_side, write_side_by_side
 from deepsport.bench.result import Judged
-from deepsport.bench.side_by_side import names, side_by_side, write_side_by_side
 from deepsport.cli.report import report as report_command
 from deepsport.errors import BadConfig, BadRecord
 from deepsport.records import Episode, FreeText, Question, StopReason

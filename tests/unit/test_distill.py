@@ -25,14 +25,14 @@ from deepsport.data.distill.selection import Playback, frames_sha256, select
 from deepsport.data.moved import moved
 from deepsport.durable import read_records
 from deepsport.errors import BadConfig, BadRecord, RunError, Stopped
-from deepsport.policy.base import Message, Pixels, Sampling
+from deepsport.policy.base import Message, Sampling
 from deepsport.policy.openai import EndpointConfig
 from deepsport.policy.openai.allowance import Allowance
 from deepsport.policy.scripted import Scripted
 from deepsport.records import Episode, Fact, FreeText, Gold, Number, Question, StopReason, Turn
 from deepsport.reward.gated import answer_accuracy
 from deepsport.reward.judge import Case, Unscored, Verdict, scored, unscored
-from deepsport.video.source import FrameSource
+from deepsport.video.source import FrameSource, Shown
 from made_episodes import KIND, episode, look, malformed, question, refused
 
 # What the facts say
@@ -531,9 +531,9 @@ def test_an_estimate_counts_every_endpoint_at_its_price_and_pace(arena: Path) ->
 
 def test_while_frames_are_decoded_other_conversations_go_on(arena: Path) -> None:
     class Slow(FrameSource):
-        def frames(self, path: str, indices: Sequence[int]) -> list[Pixels]:
+        def look(self, path: str, indices: Sequence[int]) -> list[Shown]:
             time.sleep(0.4)
-            return super().frames(path, indices)
+            return super().look(path, indices)
 
     async def longest_hold_s(episodes: asyncio.Future[list[Episode]]) -> float:
         longest_s = 0.0

@@ -12,7 +12,6 @@ from deepsport.policy.base import Image, Message, Part
 from deepsport.records import Question
 from deepsport.video.probe import VideoInfo
 
-
 _ANSWER_FORM = write_answer("what you saw", "the answer")
 _CLOSE = "An answer to a question with options is one of the options, word for word; otherwise it is short."
 _ANSWER_ONLY = f"Reply with one thought and the answer, and nothing else, in this form:\n{_ANSWER_FORM}\n{_CLOSE}"

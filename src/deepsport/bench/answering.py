@@ -13,7 +13,7 @@ from os import cpu_count
 from deepsport.agent.prompt import PromptStyle
 from deepsport.bench.endpoints import Endpoints, n_workers, open_endpoints
 from deepsport.bench.evaluate import evaluate, on_record
-from deepsport.bench.judging import judge_answers, needs_judge
+from deepsport.bench.judged.judging import judge_answers, needs_judge
 from deepsport.bench.majority import Majority, guess_all
 from deepsport.bench.recipe import BenchConfig, Protocol
 from deepsport.bench.result import EPISODES, Judged

@@ -12,12 +12,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from deepsport.bench.answering import Answers, Bench, Local, answers
-from deepsport.bench.curves import read_curves
 from deepsport.bench.evaluate import require_distinct
 from deepsport.bench.measure import compare
 from deepsport.bench.recipe import BenchConfig
 from deepsport.bench.report import Report, Timing
-from deepsport.bench.report_html import report_page
+from deepsport.bench.reporting.curves import read_curves
+from deepsport.bench.reporting.report_html import report_page
 from deepsport.bench.result import EPISODES, SCORES, VERDICTS, scores_of
 from deepsport.bench.score import Score, scores
 from deepsport.bench.tasks import hold_to, load_questions

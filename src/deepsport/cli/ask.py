@@ -126,7 +126,7 @@ def _run(
 
 
 def _write_page(path: Path, episode: "Episode", source: "FrameSource") -> None:
-    from deepsport.bench.episode_html import episode_page
+    from deepsport.bench.reporting.episode_html import episode_page
 
     page = episode_page(episode, source)
     try:

@@ -148,7 +148,7 @@ def _foretell(config: "BenchConfig") -> None:
 def _say(outcome: "Outcome", folder: Path) -> None:
     from rich.console import Console
 
-    from deepsport.bench.table import render
+    from deepsport.bench.reporting.table import render
 
     Console().print(render(outcome.report))
     for reason, n in outcome.unscored.items():

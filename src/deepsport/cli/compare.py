@@ -8,8 +8,8 @@ import typer
 from deepsport.cli.plain import fail, plain, plain_errors
 
 if TYPE_CHECKING:
-    from deepsport.bench.comparison import Comparison, Flip
-    from deepsport.bench.comparison_text import Row
+    from deepsport.bench.comparing.comparison import Comparison, Flip
+    from deepsport.bench.comparing.comparison_text import Row
 
 N_FLIPS = 5
 """Flips of each kind that the terminal names."""
@@ -33,8 +33,8 @@ def compare(
     deepsport bench compare runs/old runs/new --html compare.html --json compare.json
     """
     with plain_errors():
-        from deepsport.bench.comparison import compare_runs
-        from deepsport.bench.comparison_text import comparison_page, flips_csv
+        from deepsport.bench.comparing.comparison import compare_runs
+        from deepsport.bench.comparing.comparison_text import comparison_page, flips_csv
         from deepsport.bench.result import VERDICTS, load_result
         from deepsport.durable import write_atomic
 
@@ -51,7 +51,7 @@ def compare(
 
 
 def _say(comparison: "Comparison", all_in: Path | None) -> None:
-    from deepsport.bench.comparison_text import change_rows, lead, slice_rows
+    from deepsport.bench.comparing.comparison_text import change_rows, lead, slice_rows
 
     typer.echo(plain(lead(comparison)))
     for warning in comparison.warnings:
@@ -86,7 +86,7 @@ def _table(rows: "list[Row]", heads: list[str]) -> None:
 
 
 def _flip(flip: "Flip") -> str:
-    from deepsport.bench.comparison_text import answers_in_words
+    from deepsport.bench.comparing.comparison_text import answers_in_words
 
     return (
         f"{flip.question_id}: {answers_in_words(flip.answers_a)!r}, then {answers_in_words(flip.answers_b)!r}; "

@@ -26,7 +26,7 @@ def demo(
     with plain_errors():
         from rich.console import Console
 
-        from deepsport.bench.table import render
+        from deepsport.bench.reporting.table import render
         from deepsport.config import load
         from deepsport.demo import DemoConfig, run_demo
 

@@ -20,7 +20,7 @@ def export_lmms(
     python -m lmms_eval --include_path tasks/heldout --tasks heldout --model async_openai ...
     """
     with plain_errors():
-        from deepsport.bench.lmms_export import write_task
+        from deepsport.bench.exchange.lmms_export import write_task
         from deepsport.bench.tasks import load_questions
 
         asked = load_questions(questions)

@@ -31,8 +31,8 @@ def import_answers(
     with plain_errors():
         from rich.console import Console
 
-        from deepsport.bench.predictions import Missing, import_predictions
-        from deepsport.bench.table import render
+        from deepsport.bench.exchange.predictions import Missing, import_predictions
+        from deepsport.bench.reporting.table import render
 
         found = import_predictions(
             questions,

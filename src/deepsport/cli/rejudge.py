@@ -9,9 +9,9 @@ import typer
 from deepsport.cli.plain import fail, plain, plain_errors
 
 if TYPE_CHECKING:
-    from deepsport.bench.agreement import Agreement
-    from deepsport.bench.labels import Labels
-    from deepsport.bench.rejudge import Rejudged
+    from deepsport.bench.judged.agreement import Agreement
+    from deepsport.bench.judged.labels import Labels
+    from deepsport.bench.judged.rejudge import Rejudged
     from deepsport.bench.result import Result
 
 
@@ -42,9 +42,9 @@ def rejudge(
     deepsport bench rejudge runs/nano --labels labels.csv
     """
     with plain_errors():
-        from deepsport.bench.labels import read_labels
-        from deepsport.bench.rejudge import held_against_people
-        from deepsport.bench.rejudge import rejudge as judge_anew
+        from deepsport.bench.judged.labels import read_labels
+        from deepsport.bench.judged.rejudge import held_against_people
+        from deepsport.bench.judged.rejudge import rejudge as judge_anew
         from deepsport.bench.result import load_result
         from deepsport.policy.openai import EndpointConfig
 
@@ -69,7 +69,7 @@ def rejudge(
 
 
 def _say_labels(labels: "Labels", run: "Result") -> None:
-    from deepsport.bench.labels import labelled
+    from deepsport.bench.judged.labels import labelled
 
     unknown = labelled(labels.labels, run.episodes).unknown
     typer.echo(f"{len(labels.labels)} labels, {labels.n_blank} rows without one, {labels.n_doubled} said twice")
@@ -106,7 +106,7 @@ def _say_agreements(agreements: "Sequence[Agreement]") -> None:
 
 
 def _cells(one: "Agreement") -> tuple[str, ...]:
-    from deepsport.bench.figures import NOTHING
+    from deepsport.bench.reporting.figures import NOTHING
 
     alike = one.both_right + one.both_wrong
     return (
@@ -125,6 +125,6 @@ def _span(ci95: tuple[float, float] | None) -> str:
 
 
 def _score(score: float | None) -> str:
-    from deepsport.bench.figures import NOTHING
+    from deepsport.bench.reporting.figures import NOTHING
 
     return NOTHING if score is None else f"{score:.1f}"

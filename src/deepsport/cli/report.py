@@ -25,8 +25,8 @@ def report(
     with plain_errors():
         from rich.console import Console
 
-        from deepsport.bench.side_by_side import write_side_by_side
-        from deepsport.bench.table import render
+        from deepsport.bench.reporting.side_by_side import write_side_by_side
+        from deepsport.bench.reporting.table import render
 
         made = write_side_by_side(runs, out, verdicts=verdicts)
         for note in made.notes:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from deepsport.bench.charts import nice_ticks
 from deepsport.bench.diagnose import Failure
 from deepsport.bench.diagnosis.record import Diagnosis
-from deepsport.bench.plot import Axis, Plot, axis_of, frame
+from deepsport.bench.reporting.charts import nice_ticks
+from deepsport.bench.reporting.plot import Axis, Plot, axis_of, frame
 from deepsport.records import Window
 
 ROW_PX = 30

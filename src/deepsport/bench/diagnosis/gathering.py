@@ -17,7 +17,7 @@ from deepsport.bench.diagnosis.record import Examined
 from deepsport.bench.diagnosis.replay import can_be_replayed, outcome, replay, replay_id, still_holds
 from deepsport.bench.diagnosis.rules import Case, failed, is_unsettled
 from deepsport.bench.endpoints import Endpoints, n_workers, open_endpoints
-from deepsport.bench.judging import judge_answers, needs_judge
+from deepsport.bench.judged.judging import judge_answers, needs_judge
 from deepsport.bench.recipe import BenchConfig, Protocol
 from deepsport.bench.result import Result
 from deepsport.bench.suite import Local

@@ -15,8 +15,8 @@ from deepsport.bench.diagnosis.drawings import STYLE, histogram, offsets, share_
 from deepsport.bench.diagnosis.record import Diagnosis
 from deepsport.bench.diagnosis.summary import PAPER_SHARES, DiagnosisReport, Kind
 from deepsport.bench.diagnosis.words import BY_NAMES, CAUSE_NAMES, CLASS_NAMES, lead, notes, percent, span
-from deepsport.bench.episode_html import episode_card
-from deepsport.bench.page import render
+from deepsport.bench.reporting.episode_html import episode_card
+from deepsport.bench.reporting.page import render
 from deepsport.bench.result import Result
 from deepsport.video.source import FrameSource
 

@@ -1,4 +1,4 @@
-"""The classes against those that people gave the same failures, from a CSV file of labels (`bench.labels`).
+"""The classes against those that people gave the same failures, from a CSV file of labels (`bench.judged.labels`).
 
 kappa = (p_o - p_e) / (1 - p_e)        (Cohen 1960: agreement beyond what the habits of both would give by chance)
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deepsport.bench.diagnose import Failure
 from deepsport.bench.diagnosis.record import Diagnosis
-from deepsport.bench.labels import labelled, read_labels
+from deepsport.bench.judged.labels import labelled, read_labels
 from deepsport.bench.stats import mean_interval
 from deepsport.records import Episode, Record
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from deepsport.bench.diagnosis.record import Diagnosis
 from deepsport.bench.diagnosis.summary import PAPER_SHARES, DiagnosisReport
 from deepsport.bench.diagnosis.words import BY_NAMES, CAUSE_NAMES, CLASS_NAMES, lead, notes, percent, span
-from deepsport.bench.report_text import csv_text, escape_markdown
+from deepsport.bench.reporting.report_text import csv_text, escape_markdown
 from deepsport.records import Window
 
 COLUMNS = (

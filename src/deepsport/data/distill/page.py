@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from deepsport.bench.episode_html import episode_card
-from deepsport.bench.page import render
+from deepsport.bench.reporting.episode_html import episode_card
+from deepsport.bench.reporting.page import render
 from deepsport.data.distill.judging import Judgement
 from deepsport.data.distill.record_index import EpisodeIndex
 from deepsport.data.distill.report import DistillReport

@@ -14,7 +14,7 @@ from deepsport.errors import BadRecord, BadVideo, PolicyError
 from deepsport.policy.base import Message, Pixels, Sampling
 from deepsport.policy.scripted import Scripted
 from deepsport.records import Episode, Frame, Question, StopReason, Turn
-from deepsport.video.source import FrameSource
+from deepsport.video.source import FrameSource, Shown
 
 UNSEEN: Pixels = np.empty((0, 0, 3), np.uint8)
 """Stands where pixels would: exports hold references."""
@@ -26,9 +26,9 @@ ITS_OWN_END = frozenset({StopReason.ANSWERED, StopReason.FORMAT_ERROR, StopReaso
 class Unseen(FrameSource):
     """Facts and times of videos as ever, and no pixels."""
 
-    def frames(self, path: str, indices: Sequence[int]) -> list[Pixels]:
-        """An empty picture for each index."""
-        return [UNSEEN] * len(indices)
+    def look(self, path: str, indices: Sequence[int]) -> list[Shown]:
+        """An empty picture for each index. Raises BadVideo."""
+        return [Shown(index, time_s, UNSEEN) for index, time_s in zip(indices, self.times(path, indices), strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

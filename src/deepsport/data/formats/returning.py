@@ -20,10 +20,9 @@ from deepsport.data.formats.line import Call, Line, all_urls
 from deepsport.data.formats.origin import Origin
 from deepsport.data.source import Drops
 from deepsport.errors import BadRecord, BadVideo
-from deepsport.policy.base import Pixels
 from deepsport.records import Episode, Frame, Question, StopReason, ToolCall, Turn, Usage, Window
 from deepsport.video.probe import VideoInfo
-from deepsport.video.source import FrameSource
+from deepsport.video.source import FrameSource, Shown
 
 _TAG = re.compile(r"</?(?:think|answer|tool[_ ]call)\b", re.IGNORECASE)
 _OPENING = re.compile(
@@ -94,25 +93,21 @@ class Remembered(FrameSource):
     def __init__(self, video: str, frames: Sequence[Frame], n_frames: int) -> None:
         """Raises BadRecord if a frame is of another video, or has two times."""
         super().__init__()
-        self._times = {frame.index: frame.time_s for frame in frames}
+        self._time_s = {frame.index: frame.time_s for frame in frames}
         self._n_frames = n_frames
-        if any(frame.video != video or self._times[frame.index] != frame.time_s for frame in frames):
+        if any(frame.video != video or self._time_s[frame.index] != frame.time_s for frame in frames):
             raise BadRecord("frames that contradict each other, or are not of the video asked about")
 
     def info(self, path: str) -> VideoInfo:
         """The one fact that an episode depends on; the others were in the prompt, and stay there."""
-        end_s = max(self._times.values(), default=0.0)
+        end_s = max(self._time_s.values(), default=0.0)
         return VideoInfo(path, self._n_frames, Fraction(25), end_s, width=0, height=0, rotation=0, codec="", metadata={})
 
-    def frames(self, path: str, indices: Sequence[int]) -> list[Pixels]:
-        """An empty picture for each index."""
-        return [UNSEEN] * len(indices)
-
-    def times(self, path: str, indices: Sequence[int]) -> list[float]:
-        """As they were. Raises BadVideo for a frame that was never shown."""
-        if any(index not in self._times for index in indices):
+    def look(self, path: str, indices: Sequence[int]) -> list[Shown]:
+        """An empty picture for each index, with its time as it was. Raises BadVideo for a frame that was never shown."""
+        if any(index not in self._time_s for index in indices):
             raise BadVideo("a frame was asked for that the row does not name")
-        return [self._times[index] for index in indices]
+        return [Shown(index, self._time_s[index], UNSEEN) for index in indices]
 
 
 def _replies(lines: Sequence[Line]) -> tuple[tuple[Line, ...], list[Reply]]:

@@ -4,9 +4,9 @@ other with their headlines. What is left out stands in the other reports."""
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from deepsport.bench.figures import Line, name_of
 from deepsport.bench.report import Report, Timing
-from deepsport.bench.rows import Group, groups
+from deepsport.bench.reporting.figures import Line, name_of
+from deepsport.bench.reporting.rows import Group, groups
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from deepsport.bench.charts import Bar, Series, interval_chart, line_chart
-from deepsport.bench.curves import Curve, Curves, Panel, panels_of
-from deepsport.bench.figures import Line, lead, name_of, pair_in_words
-from deepsport.bench.gallery import gallery
-from deepsport.bench.heat_map import FEW, heat_map
-from deepsport.bench.page import render
-from deepsport.bench.plot import N_COLOURS
 from deepsport.bench.report import Report, SystemReport, Timing
-from deepsport.bench.rows import Group, groups
-from deepsport.bench.scatter import points, scatter
-from deepsport.bench.showcase import Played
-from deepsport.bench.turn_chart import turn_panels
+from deepsport.bench.reporting.charts import Bar, Series, interval_chart, line_chart
+from deepsport.bench.reporting.curves import Curve, Curves, Panel, panels_of
+from deepsport.bench.reporting.figures import Line, lead, name_of, pair_in_words
+from deepsport.bench.reporting.gallery import gallery
+from deepsport.bench.reporting.heat_map import FEW, heat_map
+from deepsport.bench.reporting.page import render
+from deepsport.bench.reporting.plot import N_COLOURS
+from deepsport.bench.reporting.rows import Group, groups
+from deepsport.bench.reporting.scatter import points, scatter
+from deepsport.bench.reporting.showcase import Played
+from deepsport.bench.reporting.turn_chart import turn_panels
 from deepsport.progress import clock_time
 from deepsport.video.source import FrameSource
 

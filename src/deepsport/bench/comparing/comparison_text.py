@@ -9,11 +9,11 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from deepsport.bench.comparison import Change, Comparison, Flip, Side
-from deepsport.bench.figures import NOTHING, Cell, p_value
-from deepsport.bench.page import render
-from deepsport.bench.report_text import csv_text
-from deepsport.bench.slices import Slice
+from deepsport.bench.comparing.comparison import Change, Comparison, Flip, Side
+from deepsport.bench.comparing.slices import Slice
+from deepsport.bench.reporting.figures import NOTHING, Cell, p_value
+from deepsport.bench.reporting.page import render
+from deepsport.bench.reporting.report_text import csv_text
 
 CSV_COLUMNS = (
     *("question_id", "outcome", "sport", "dimension", "question", "reference"),

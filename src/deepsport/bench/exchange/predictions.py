@@ -15,9 +15,9 @@ from pathlib import Path
 from deepsport.agent.grammar import MAX_REPLY_CHARS, Answer, ChooseFrames, Malformed, parse
 from deepsport.bench.endpoints import ALONE
 from deepsport.bench.evaluate import seed_of
-from deepsport.bench.judging import judge_answers
+from deepsport.bench.exchange.prediction_file import Prediction, read_predictions
+from deepsport.bench.judged.judging import judge_answers
 from deepsport.bench.measure import compare
-from deepsport.bench.prediction_file import Prediction, read_predictions
 from deepsport.bench.recipe import BenchConfig, Protocol
 from deepsport.bench.report import Report
 from deepsport.bench.result import EPISODES, SCORES, VERDICTS, scores_of

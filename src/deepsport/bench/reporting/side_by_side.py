@@ -14,11 +14,11 @@ from pydantic import ValidationError
 from deepsport.bench.measure import accuracies, measure, paired
 from deepsport.bench.recipe import Protocol
 from deepsport.bench.report import PairedReport, Report, SystemReport, Timing
-from deepsport.bench.report_html import report_page
-from deepsport.bench.report_text import csv_table, latex, markdown
+from deepsport.bench.reporting.report_html import report_page
+from deepsport.bench.reporting.report_text import csv_table, latex, markdown
+from deepsport.bench.reporting.showcase import Played
 from deepsport.bench.result import VERDICTS, Result, load_result
 from deepsport.bench.score import Score
-from deepsport.bench.showcase import Played
 from deepsport.bench.tasks import load_questions
 from deepsport.durable import disk_errors, write_atomic
 from deepsport.errors import BadConfig, BadRecord, DeepSportError

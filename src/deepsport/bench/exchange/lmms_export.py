@@ -23,8 +23,8 @@ _MODULE = '''"""The tasks of the YAML files beside this file, put and scored as 
 
 from pathlib import Path
 
-from deepsport.bench import lmms_task
-from deepsport.bench.lmms_task import mean_accuracy, n_unscored, results, target
+from deepsport.bench.exchange import lmms_task
+from deepsport.bench.exchange.lmms_task import mean_accuracy, n_unscored, results, target
 
 __all__ = ["mean_accuracy", "messages", "n_unscored", "results", "target", "text", "visuals"]
 

@@ -9,7 +9,7 @@ from math import ceil, floor, log10
 
 from markupsafe import Markup
 
-from deepsport.bench.curves import Curve, smooth, thin
+from deepsport.bench.reporting.curves import Curve, smooth, thin
 
 WIDTH, HEIGHT = 340, 190
 LEFT, RIGHT, TOP, BOTTOM = 38, 8, 8, 22

@@ -9,9 +9,9 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from deepsport.bench.figures import name_of
-from deepsport.bench.plot import Axis, Plot, axis_of, frame, mark, segment
 from deepsport.bench.report import SystemReport
+from deepsport.bench.reporting.figures import name_of
+from deepsport.bench.reporting.plot import Axis, Plot, axis_of, frame, mark, segment
 
 SCORES = Axis((0, 20, 40, 60, 80, 100))
 NEAR_SHARE, NEAR_PX, ASIDE_PX = 3.0, 18.0, 19.0

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from deepsport.bench.episode_html import Verdict, episode_card, verdict
-from deepsport.bench.figures import name_of
-from deepsport.bench.showcase import Exhibit, Played, showcase
+from deepsport.bench.reporting.episode_html import Verdict, episode_card, verdict
+from deepsport.bench.reporting.figures import name_of
+from deepsport.bench.reporting.showcase import Exhibit, Played, showcase
 from deepsport.video.source import FrameSource
 
 WIDTHS_PX = (176, 128, 96)

@@ -22,7 +22,7 @@ def render(template: Template, **values: object) -> Markup:
 @cache
 def _environment() -> Environment:
     return Environment(
-        loader=PackageLoader("deepsport.bench"),
+        loader=PackageLoader("deepsport.bench.reporting"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -16,12 +16,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepsport.bench.agreement import Agreement
 from deepsport.bench.endpoints import Endpoints, n_workers, open_endpoints
-from deepsport.bench.judging import judge_answers, needs_judge
-from deepsport.bench.labels import Labels, labelled
+from deepsport.bench.judged.agreement import Agreement
+from deepsport.bench.judged.judging import judge_answers, needs_judge
+from deepsport.bench.judged.labels import Labels, labelled
+from deepsport.bench.judged.opinions import Opinion, agreed, of_judge, of_people, of_rules, with_people
 from deepsport.bench.measure import compare
-from deepsport.bench.opinions import Opinion, agreed, of_judge, of_people, of_rules, with_people
 from deepsport.bench.report import Report
 from deepsport.bench.result import Judged, Result, load_result, scores_of
 from deepsport.bench.score import answered

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from deepsport.bench.diagnose import Failure
-from deepsport.bench.figure_list import COST, COUNTS, LOOKING, NUMBERS, TEXTS, TURNS, WAITING
-from deepsport.bench.figures import Cell, Line, count_cell, one_digit, part_cell, spell, value_cell
 from deepsport.bench.report import AtTurn, Part, SystemReport, Timing
+from deepsport.bench.reporting.figure_list import COST, COUNTS, LOOKING, NUMBERS, TEXTS, TURNS, WAITING
+from deepsport.bench.reporting.figures import Cell, Line, count_cell, one_digit, part_cell, spell, value_cell
 from deepsport.records import StopReason
 
 K = TypeVar("K")

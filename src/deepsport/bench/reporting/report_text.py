@@ -9,10 +9,10 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from deepsport.bench.figures import Cell, Line, lead, name_of, p_value, pair_in_words, pair_title, part_cell
-from deepsport.bench.heat_map import grid
 from deepsport.bench.report import PairedReport, Report, Timing
-from deepsport.bench.rows import cells_of, groups, macro_line, score_line, tables
+from deepsport.bench.reporting.figures import Cell, Line, lead, name_of, p_value, pair_in_words, pair_title, part_cell
+from deepsport.bench.reporting.heat_map import grid
+from deepsport.bench.reporting.rows import cells_of, groups, macro_line, score_line, tables
 
 CSV_COLUMNS = ("system", "group", "name", "figure", "low", "high", "n")
 CsvRow = tuple[str, str, str, float | None, float | None, float | None, int | None]

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from deepsport.bench.figures import part_cell
 from deepsport.bench.report import Part, SystemReport
+from deepsport.bench.reporting.figures import part_cell
 from deepsport.records import Dimension
 
 FEW = 10

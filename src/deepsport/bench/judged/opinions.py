@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from deepsport.bench.agreement import Agreement, Pair, agreement
 from deepsport.bench.diagnose import FAILED_BELOW
-from deepsport.bench.labels import Labelled
+from deepsport.bench.judged.agreement import Agreement, Pair, agreement
+from deepsport.bench.judged.labels import Labelled
 from deepsport.bench.result import Judged, Result
 from deepsport.bench.score import answered
 from deepsport.reward.gated import answer_accuracy

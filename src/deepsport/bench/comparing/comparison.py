@@ -10,14 +10,14 @@ from typing import Literal
 
 import numpy as np
 
+from deepsport.bench.comparing.pairing import Paired, clusters_of, pair_up
+from deepsport.bench.comparing.slices import Slice, slices_of
 from deepsport.bench.diagnose import FAILED_BELOW
 from deepsport.bench.measure import measure, paired
-from deepsport.bench.pairing import Paired, clusters_of, pair_up
 from deepsport.bench.report import PairedReport
+from deepsport.bench.reporting.side_by_side import names
 from deepsport.bench.result import Result
 from deepsport.bench.score import Score
-from deepsport.bench.side_by_side import names
-from deepsport.bench.slices import Slice, slices_of
 from deepsport.bench.stats import mean_interval
 from deepsport.records import Record
 from deepsport.reward.gated import FAULTS

@@ -10,7 +10,7 @@ from math import log2
 
 from markupsafe import Markup
 
-from deepsport.bench.charts import N_COLOURS, nice_ticks, tick_label
+from deepsport.bench.reporting.charts import N_COLOURS, nice_ticks, tick_label
 
 HEIGHT_PX, TOP_PX, BOTTOM_PX = 260, 14, 40
 GRID_LEFT, GRID_RIGHT = 9.0, 98.0

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Literal
 
-from deepsport.bench.pairing import Paired, clusters_of, rights_of
+from deepsport.bench.comparing.pairing import Paired, clusters_of, rights_of
 from deepsport.bench.stats import difference_interval, sign_test
 from deepsport.records import Record
 

@@ -3,8 +3,8 @@
 Tokens that nobody counted, and a price that nobody named, are no figures.
 """
 
-from deepsport.bench.figures import Figure, dollars, one_digit, percent, two_digits, whole
 from deepsport.bench.report import AtTurn, Numbers, SystemReport, Texts, Timing
+from deepsport.bench.reporting.figures import Figure, dollars, one_digit, percent, two_digits, whole
 
 COUNTS: tuple[Figure[SystemReport], ...] = (
     Figure("Guessing", "what guessing among the options would score", one_digit, lambda s: s.chance),

@@ -9,10 +9,10 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from deepsport.bench.figures import name_of
-from deepsport.bench.plot import Axis, Plot, frame, mark, segment
 from deepsport.bench.report import AtTurn, SystemReport
-from deepsport.bench.scatter import SCORES, asides
+from deepsport.bench.reporting.figures import name_of
+from deepsport.bench.reporting.plot import Axis, Plot, frame, mark, segment
+from deepsport.bench.reporting.scatter import SCORES, asides
 
 Value = Callable[[AtTurn], float | None]
 

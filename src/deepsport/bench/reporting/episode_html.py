@@ -10,10 +10,10 @@ from pathlib import PurePath
 
 from markupsafe import Markup
 
-from deepsport.bench.page import render
+from deepsport.bench.reporting.page import render
+from deepsport.bench.reporting.thumbnails import thumbnails
+from deepsport.bench.reporting.timeline import timeline
 from deepsport.bench.score import Score
-from deepsport.bench.thumbnails import thumbnails
-from deepsport.bench.timeline import timeline
 from deepsport.records import Choice, Episode, Frame, Gold, Number, Question, Reward, StopReason, Turn
 from deepsport.reward.choice import named_options
 from deepsport.reward.gated import GatedReward
