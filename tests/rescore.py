@@ -202,12 +202,15 @@ def share(part: float, whole: float) -> float | None:
 def measure(rows: list[dict]) -> dict:
     """By the names of report.json."""
     sound, scored = [r for r in rows if not r["lost"]], [r for r in rows if r["right"] is not None]
-    right = sum(r["right"] or 0 for r in sound)
+    right = sum(r["right"] for r in scored)
     cells = {(r["sport"], r["dimension"]) for r in scored if r["sport"] and r["dimension"]}
     by_cell = {cell: score([r for r in scored if (r["sport"], r["dimension"]) == cell]) for cell in cells}
 
     def total(key: str) -> float:
         return sum(r[key] for r in sound)
+
+    def per_right(*keys: str) -> float | None:
+        return share(sum(r[key] for r in scored for key in keys), right)
 
     def per_question(key: str) -> float | None:
         return mean(r[key] for r in sound)
@@ -226,8 +229,8 @@ def measure(rows: list[dict]) -> dict:
         "offset_s": median(offsets) if offsets else None, "over_call_rate": mean(r["calls"] > 0 for r in sound if r["easy"]),
         "redundant_call_rate": share(total("redundant"), total("calls")), "frames_per_question": per_question("frames"),
         "prompt_tokens_per_question": per_question("prompt"), "reply_tokens_per_question": per_question("reply"),
-        "frames_per_right": share(total("frames"), right), "tokens_per_right": share(total("prompt") + total("reply"), right),
-        "usd_per_question": per_question("usd"), "usd_per_right": share(total("usd"), right),
+        "frames_per_right": per_right("frames"), "tokens_per_right": per_right("prompt", "reply"),
+        "usd_per_question": per_question("usd"), "usd_per_right": per_right("usd"),
         "reward": mean(r["reward"] for r in rows), "well_formed": mean(r["formed"] for r in scored),
         "by_sport": parts(rows, "sport"), "by_dimension": parts(rows, "dimension"), "by_answer": parts(rows, "kind"),
         "by_ease": parts(rows, "ease"), "turns": [at_turn(sound, n) for n in range(max(r["n_turns"] for r in rows) + 1)],
@@ -301,7 +304,7 @@ STOPS = {
 FAILURES = {
     "tool_grounding": "looked in the wrong place",
     "visual_hallucination": "saw it and misread it",
-    "other": "never looked, or gave no answer",
+    "other": "no look, no answer, or nobody knows",
 }
 
 PARTS = {

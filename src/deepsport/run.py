@@ -10,7 +10,7 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -70,9 +70,9 @@ class Run:
     ) -> "Run":
         """Creates or re-opens a run; `fresh` deletes what an earlier one left.
 
-        Raises RunError if another process holds it, if it belongs to another configuration, or if it cannot be written."""
-        if fresh:
-            _require_run(folder)
+        Raises RunError if another process holds it, if it belongs to another configuration, if the folder holds files that are no
+        run's, or if it cannot be written."""
+        _require_run(folder, ("versions.json",) if fresh else ("versions.json", "config.toml"))
         lock = lock_file.take(folder)
         try:
             if fresh:
@@ -219,15 +219,14 @@ def _stored(path: Path, shape: TypeAdapter[T]) -> T | None:
         raise BadRecord(f"{path} was changed by hand or by another program: {error.errors()[0]['msg']}") from None
 
 
-def _require_run(folder: Path) -> None:
-    """Refuses to empty a folder that is no run: somebody's own files may be in it."""
+def _require_run(folder: Path, marks: Sequence[str]) -> None:
+    """Refuses a folder with somebody's own files in it: a run may be emptied later, and they would go with it."""
     if (
         folder.is_dir()
-        and any(folder.iterdir())
-        and not (folder / LOCK_NAME).exists()
-        and not (folder / "versions.json").exists()
+        and any(entry.is_file() and not entry.name.startswith(".") for entry in folder.iterdir())
+        and not any((folder / mark).exists() for mark in (LOCK_NAME, *marks))
     ):
-        raise RunError(f"{folder} is not a run directory, so it is not emptied. Use another folder, or remove it yourself.")
+        raise RunError(f"{folder} holds files and is not a run directory. Use another folder, or remove them yourself.")
 
 
 def _empty(folder: Path) -> None:

@@ -1,14 +1,9 @@
 """The pages in a real browser, opened from disk: drawn, quiet, offline, readable on a phone, and deaf to hostile text."""
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from deepsport.arena.generate import make_set
-from deepsport.arena.script import Dials
 from deepsport.bench.measure import compare
 from deepsport.bench.reporting.curves import Curves
 from deepsport.bench.reporting.episode_html import episode_page
@@ -18,16 +13,8 @@ from deepsport.bench.score import scores
 from deepsport.records import Choice, Dimension, Episode, Question
 from deepsport.video.source import FrameSource
 from made_episodes import episode, frame, look, malformed, question
+from visited_pages import EVIL, FAINT_TEXT, Visit, open_all, overflow_px
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    "--no-first-run",
-]
-EVIL = (
-    "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\"><svg onload=\"document.title='taken'\">"
-    "<iframe src='http://127.0.0.1:9/'></iframe></title></style></summary></details>\"'><base href='http://127.0.0.1:9/'>"
-)
 CURVES: Curves = {
     "perception": {"loss": [(step, 3 / (step + 1)) for step in range(300)]},
     "sft": {"loss": [(step, 2 / (step + 1)) for step in range(150)]},
@@ -36,84 +23,6 @@ CURVES: Curves = {
         for number, name in enumerate(("reward", "accuracy", "tool", "tool_calls", "groups_flat", "groups_phantom", "mismatch"))
     },
 }
-
-FAINT_TEXT = """() => {
-    const parse = text => { const [r, g, b, a = 1] = text.match(/[\\d.]+/g).map(Number); return [r, g, b, a]; };
-    const over = (top, below) => top.slice(0, 3).map((value, i) => value * top[3] + below[i] * (1 - top[3]));
-    const behind = element => {
-        if (!element) return parse(getComputedStyle(document.body).backgroundColor).slice(0, 3);
-        const colour = parse(getComputedStyle(element).backgroundColor);
-        return colour[3] === 1 ? colour.slice(0, 3) : over(colour, behind(element.parentElement));
-    };
-    const luminance = rgb => {
-        const [r, g, b] = rgb.map(v => v / 255).map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
-        return .2126 * r + .7152 * g + .0722 * b;
-    };
-    const found = [];
-    for (const element of document.querySelectorAll('body *')) {
-        if (![...element.childNodes].some(node => node.nodeType === 3 && node.data.trim())) continue;
-        if (!element.checkVisibility || !element.checkVisibility()) continue;
-        const style = getComputedStyle(element), drawn = element instanceof SVGElement;
-        const ground = behind(element);
-        const both = [over(parse(drawn ? style.fill : style.color), ground), ground].map(luminance);
-        const ratio = (Math.max(...both) + .05) / (Math.min(...both) + .05);
-        if (ratio < 4.5) found.push(`${element.outerHTML.slice(0, 80)}: ${ratio.toFixed(2)}`);
-    }
-    return [...new Set(found)];
-}"""
-"""Text whose contrast with the colours behind it is below 4.5 to 1 (WCAG 2.2, 1.4.3)."""
-
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed, so no page can be opened")
-if CHROMIUM is None:
-    pytest.skip("chromium is not installed, so no page can be opened (Debian: apt-get install chromium)", allow_module_level=True)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
-
-
-class Visit:
-    """A page opened from disk, with everything it complained about and asked for."""
-
-    def __init__(self, page: Any) -> None:
-        self.page = page
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        page.on("console", lambda message: self.complaints.append(message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
-        page.on("request", lambda request: self.requests.append(request.url))
-
-    def outside(self) -> list[str]:
-        """Requests for anything but the file itself and what it carries."""
-        return [url for url in self.requests if not url.startswith(("file://", "data:"))]
-
-
-@pytest.fixture
-def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Visit]]:
-    opened: list[Any] = []
-
-    def open_page(html: str, *, width: int = 1280, scheme: str = "light") -> Visit:
-        path = tmp_path / "page.html"
-        path.write_text(html, encoding="utf-8")
-        opened.append(browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme))
-        seen = Visit(opened[-1])
-        seen.page.goto(path.as_uri())
-        return seen
-
-    yield open_page
-    for page in opened:
-        page.close()
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("arena")
-    return str(folder / make_set(folder, n_clips=1, seed=5, sports=("soccer",), dials=Dials(shortest=100))[0].video)
 
 
 @pytest.fixture(scope="module")
@@ -166,16 +75,6 @@ def poisoned(clip: str, text: str = EVIL) -> Episode:
     asked = question(text, video=clip, gold=gold, sport=text).model_copy(update={"text": text})
     turns = [look(28, 42, thought=text), malformed(text).model_copy(update={"note": text, "answer": text})]
     return episode(text, turns, asked).model_copy(update={"detail": text, "policy": text})
-
-
-def open_all(page: Any) -> None:
-    """Unfolds everything that can be unfolded."""
-    page.evaluate("for (const folded of document.querySelectorAll('details')) folded.open = true")
-
-
-def overflow_px(page: Any) -> int:
-    """How far the page is wider than its window."""
-    return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
 
 def test_an_episode_page_shows_its_frames_and_asks_nobody(visit: Callable[..., Visit], clip: str, source: FrameSource):
@@ -256,6 +155,14 @@ def test_text_stands_out_from_what_is_behind_it(visit: Callable[..., Visit], sid
 @pytest.mark.parametrize("which", ["report", "side_by_side"])
 def test_nothing_is_wider_than_the_window(visit: Callable[..., Visit], request: pytest.FixtureRequest, which: str, width: int):
     page = visit(request.getfixturevalue(which), width=width).page
+    open_all(page)
+    assert overflow_px(page) == 0
+
+
+def test_a_system_whose_name_has_no_end_does_not_widen_the_report(visit: Callable[..., Visit], clip: str, source: FrameSource):
+    systems = {name: [episode("volley", [], question(video=clip))] for name in ("before", "x" * 300)}
+    report = compare({name: scores(made) for name, made in systems.items()})
+    page = visit(report_page(report, {}, played(systems), source), width=390).page
     open_all(page)
     assert overflow_px(page) == 0
 

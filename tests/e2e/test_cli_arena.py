@@ -8,7 +8,6 @@ from typer.testing import CliRunner, Result
 
 from deepsport.arena.generate import load_truths
 from deepsport.arena.truth import Difficulty
-from deepsport.cli import arena as arena_commands
 from deepsport.cli.main import app
 from deepsport.records import Question
 from model_server import ModelServer
@@ -114,13 +113,6 @@ def test_a_server_that_cannot_be_reached_is_a_fault_with_exit_code_1(url: str) -
     assert "endpoint" in line
 
 
-@pytest.mark.parametrize("command", [["ask"], ["doctor"], ["arena", "render"], ["arena", "gallery"]])
-def test_the_help_of_every_command_has_an_example_on_a_line_of_its_own(command: list[str]) -> None:
-    done = deepsport(*command, "--help")
-    assert done.exit_code == 0
-    assert any(line.strip().startswith(f"deepsport {' '.join(command)}") for line in done.stdout.splitlines())
-
-
 def test_the_help_of_render_names_every_level_of_difficulty() -> None:
     done = deepsport("arena", "render", "--help")
     assert "|".join(Difficulty) in done.stdout
@@ -131,14 +123,6 @@ def test_a_level_of_difficulty_that_there_is_not_is_refused_with_those_there_are
     assert done.exit_code == 2
     assert all(level in done.stderr for level in Difficulty)
     assert not (tmp_path / "set").exists()
-
-
-@pytest.mark.parametrize("command", [["arena", "render"], ["arena", "gallery"]])
-def test_an_example_in_the_help_stands_on_one_line_and_can_be_copied(command: list[str]) -> None:
-    listed = deepsport(*command, "--help").stdout.split("Arguments")[0].splitlines()
-    examples = [line.strip() for line in listed if line.strip().startswith("deepsport")]
-    assert len(examples) >= 2
-    assert set(examples) <= {line.strip() for line in Path(arena_commands.__file__).read_text().splitlines()}
 
 
 def test_the_version_is_printed() -> None:

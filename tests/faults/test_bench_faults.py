@@ -504,6 +504,61 @@ def test_a_limit_of_cost_without_prices_is_refused(table: str, footage: Path, se
         measure(tmp_path / "run", config.model_copy(update={table: free}), max_usd=1.0)
 
 
+@pytest.mark.parametrize("fault", ["price", "key", "address"])
+def test_what_cannot_be_asked_is_told_before_an_earlier_run_is_deleted(
+    fault: str, footage: Path, server: ModelServer, tmp_path: Path
+) -> None:
+    config = config_of(footage, server)
+    measure(tmp_path / "run", config)
+    before = files(tmp_path / "run")
+    wrong = {"price": {"prompt_usd": 0.0, "reply_usd": 0.0}, "key": {"api_key_env": "NOBODYS_KEY"}, "address": {"base_url": "?"}}
+    judge = config.judge and config.judge.model_copy(update=wrong[fault])
+    with pytest.raises(BadConfig):
+        measure(tmp_path / "run", config.model_copy(update={"judge": judge}), max_usd=1.0, fresh=True)
+    assert files(tmp_path / "run") == before
+
+
+def test_another_price_of_a_finished_run_changes_its_figures_and_asks_nothing(
+    footage: Path, server: ModelServer, quiet: dict[str, bytes], tmp_path: Path
+) -> None:
+    config = config_of(footage, server)
+    before = json.loads(quiet["report.json"])["systems"]["agent"]["usd_per_question"]
+    dear = config.endpoint and config.endpoint.model_copy(update={"prompt_usd": 2.0, "reply_usd": 2.0})
+    outcome = measure(tmp_path / "quiet", config.model_copy(update={"endpoint": dear}))
+    assert outcome.report.systems["agent"].usd_per_question == pytest.approx(2 * before)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("place", ["report.json", "timing.json", "report.html"])
+def test_a_run_killed_while_it_writes_figures_at_another_price_does_not_tell_those_at_the_first_one(
+    place: str, footage: Path, server: ModelServer, quiet: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(self: Run, name: str, content: str | bytes) -> Path:
+        if name == place:
+            raise KeyboardInterrupt
+        return write_file(self, name, content)
+
+    config, write_file = config_of(footage, server), Run.write
+    dear = config.endpoint and config.endpoint.model_copy(update={"prompt_usd": 2.0, "reply_usd": 2.0})
+    monkeypatch.setattr(Run, "write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        measure(tmp_path / "quiet", config.model_copy(update={"endpoint": dear}))
+    monkeypatch.undo()
+    before = json.loads(quiet["report.json"])["systems"]["agent"]["usd_per_question"]
+    outcome = measure(tmp_path / "quiet", config.model_copy(update={"endpoint": dear}))
+    assert outcome.report.systems["agent"].usd_per_question == pytest.approx(2 * before)
+
+
+def test_while_a_model_is_loaded_an_interrupt_is_heard(footage: Path, server: ModelServer, tmp_path: Path) -> None:
+    def load() -> Any:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("it went on loading")
+
+    with pytest.raises(KeyboardInterrupt):
+        run_bench(tmp_path / "run", config_of(footage, server, endpoint=None), load)
+
+
 def command(footage: Path, server: ModelServer, folder: Path) -> list[str]:
     endpoint = ["--endpoint", server.url, "--model", "agent", "--concurrency", "2", "endpoint.max_retries=0"]
     return [sys.executable, "-m", "deepsport.cli", "bench", "run", str(footage / "questions.jsonl"), "-o", str(folder), *endpoint]

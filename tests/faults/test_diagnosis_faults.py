@@ -17,6 +17,7 @@ from deepsport.bench.diagnosis.diagnosing import diagnose_folder
 from deepsport.bench.diagnosis.gathering import Means
 from deepsport.bench.diagnosis.record import Cause, Diagnosis, Examined, Finding
 from deepsport.bench.diagnosis.summary import DiagnosisReport
+from deepsport.bench.diagnosis.words import notes
 from deepsport.bench.recipe import BenchConfig, Protocol
 from deepsport.bench.result import load_result
 from deepsport.config import dump
@@ -129,10 +130,21 @@ def test_an_examiner_that_is_down_costs_its_findings_and_nothing_else(tmp_path: 
     with ModelServer(lambda request: error(500, "broken")) as server:
         report = diagnose_folder(run, examined_by(server, max_concurrent=2))
     assert report.causes == {Cause.MISREAD: 30}
-    assert report.n_unexamined == 30
+    assert report.n_unexamined == report.n_unreached == 30
+    assert "30 failures were to be examined and were not" in " ".join(notes(report))
     assert len(server.requests) < 30
     with ModelServer(lambda request: Say(text='{"reason": "r", "finding": "knowledge"}')) as server:
         assert diagnose_folder(run, examined_by(server)).causes == {Cause.KNOWLEDGE: 30}
+
+
+def test_videos_that_are_gone_are_no_sign_of_an_examiner_that_is_down(tmp_path: Path, clip: Question) -> None:
+    *gone, there = misread(clip, n=21)
+    elsewhere = [each.model_copy(update={"question": each.question.model_copy(update={"video": "gone.mp4"})}) for each in gone]
+    run = a_run(tmp_path / "run", [*elsewhere, there])
+    with ModelServer(lambda request: Say(text='{"reason": "r", "finding": "knowledge"}')) as server:
+        report = diagnose_folder(run, examined_by(server, max_concurrent=1))
+    assert report.causes == {Cause.MISREAD: 20, Cause.KNOWLEDGE: 1}
+    assert report.n_unreached == 20
 
 
 def test_another_examiner_starts_anew_and_the_first_ones_findings_stay(tmp_path: Path, clip: Question) -> None:

@@ -443,7 +443,7 @@ def test_an_output_that_is_the_input_is_refused_and_the_input_stays(
 @pytest.mark.parametrize(
     ("config", "fault"),
     [
-        ("[limits]\nfirst_frames = 0\n", "limits.first_frames = 0"),
+        ("[limits]\nfirst_frames = -1\n", "limits.first_frames = -1"),
         ("[limits]\nfirst_frames = '8'\n", "limits.first_frames = '8'"),
         ("[limits]\nstyle = 'rude'\n", "limits.style = 'rude'"),
         ("[limits]\nhook = 'import os'\n", "limits.hook"),

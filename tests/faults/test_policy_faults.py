@@ -299,6 +299,17 @@ def echo_key(request: Request) -> Act:
     return error(401, f"Incorrect API key provided: {request.headers['authorization']}")
 
 
+def test_a_message_that_is_cut_short_within_the_key_shows_no_part_of_it() -> None:
+    for n_before in range(290 - len(KEY), 300):
+        fault, _ = failed(error(401, f"{'x' * n_before} {KEY}"), max_retries=0)
+        assert KEY[:4] not in str(fault)
+
+
+def test_a_key_that_is_said_again_in_a_reply_is_not_handed_on() -> None:
+    with ModelServer([Say(text=f"Your key is {KEY}")]) as server:
+        assert ask(server).text == "Your key is [key]"
+
+
 @pytest.mark.parametrize(
     "script",
     [

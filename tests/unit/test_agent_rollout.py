@@ -162,6 +162,18 @@ def test_a_video_that_is_replaced_between_two_turns_is_a_fault_and_its_new_frame
     assert "was replaced" in episode.detail
 
 
+def test_a_replaced_video_is_a_fault_though_another_episode_has_opened_the_new_one(stage: Stage) -> None:
+    def replaced(seen: list[Message]) -> str:
+        if len(seen) == 3:
+            write(Path(stage.video), Recipe(n_frames=70))
+            stage.source.info(stage.video)
+        return (FIRST, SECOND, ANSWER)[len(seen) - 2]
+
+    episode = stage.run(Scripted(replaced))
+    assert (episode.stop, len(episode.turns)) == (StopReason.VIDEO_ERROR, 1)
+    assert "was replaced" in episode.detail
+
+
 def test_every_turn_is_shown_to_the_watcher_as_it_is_recorded(stage: Stage) -> None:
     watched: list[Turn] = []
     episode = stage.run(Scripted([FIRST, write_call("beyond", 90, 200), "red card"]), on_turn=watched.append)

@@ -152,6 +152,15 @@ def test_clips_that_are_not_of_an_arena_set_are_never_thrown_away(tmp_path: Path
     assert (tmp_path / "clips" / "final.mp4").read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize("name", ["questions.jsonl", "truth.jsonl"])
+def test_questions_that_are_not_of_an_arena_set_are_never_written_over(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(RunError, match=rf"{tmp_path} holds {name}, which is not of an arena set\. Choose another folder"):
+        make_set(tmp_path, n_clips=1, seed=1, dials=SHORT)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "mine"
+
+
 def test_a_set_leaves_no_partial_file_behind(tmp_path: Path) -> None:
     make_set(tmp_path, n_clips=1, seed=1, dials=SHORT)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clips", "questions.jsonl", "set.json", "truth.jsonl"]

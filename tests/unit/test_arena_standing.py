@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from deepsport.arena.encode import picture_digest
-from deepsport.arena.generate import render_clip
+from deepsport.arena.generate import make_set, render_clip
 from deepsport.arena.questions import Topic, topic_of
 from deepsport.arena.script import Dials
 from deepsport.arena.sports import TRAINED
@@ -198,6 +198,19 @@ def test_other_clips_are_never_thrown_away(tmp_path: Path) -> None:
         make_standing(tmp_path, parts=SMALL)
 
 
+def test_the_standing_set_and_a_set_of_ones_own_never_replace_each_other(small: Path, tmp_path: Path) -> None:
+    own, standing = tmp_path / "own", tmp_path / "standing"
+    make_set(own, n_clips=2, seed=3, dials=Dials(longest=64))
+    standing.mkdir()
+    copied(small, standing)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(RunError, match=rf"{own} holds another kind of arena set.* Choose another folder"):
+        make_standing(own, parts=SMALL)
+    with pytest.raises(RunError, match=rf"{standing} holds another kind of arena set.* Choose another folder"):
+        make_set(standing, n_clips=2, seed=3)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
 @pytest.mark.parametrize("damage", [b"", b"no video", None], ids=["empty", "not a video", "gone"])
 def test_a_clip_that_is_gone_or_cannot_be_read_is_named_with_what_to_do(
     small: Path, tmp_path: Path, damage: bytes | None
@@ -259,7 +272,7 @@ import av
 utilities = ctypes.CDLL(str(library))
 utilities.av_force_cpu_flags(0)
 assert utilities.av_get_cpu_flags() == 0
-from deepsport.arena.generate import render_clip
+from deepsport.arena.generate import make_set, render_clip
 from deepsport.arena.standing import SEED, write_scripts
 for script in write_scripts()[:4]:
     render_clip(Path(sys.argv[1]), script.truth, portable=True)
@@ -287,6 +300,16 @@ def test_a_folder_without_the_set_is_no_test_set_and_the_exit_code_is_2(tmp_path
     assert "1680 of its clips are missing" in done.stderr
     assert f"deepsport arena testset {tmp_path}" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["nowhere", "a file"])
+def test_what_is_no_folder_is_not_compared(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a file").touch()
+    done = run_testset(tmp_path / name, "--check")
+    assert done.exit_code == 2
+    assert done.stderr == (
+        f"deepsport: {tmp_path / name} is not a folder. Give the one that `deepsport arena testset FOLDER` has made.\n"
+    )
 
 
 def test_a_folder_with_clips_of_somebody_else_is_left_alone(tmp_path: Path) -> None:

@@ -118,3 +118,8 @@ def test_agreement_never_raises_and_its_interval_repeats(drawn: list[tuple[int, 
     assert found.both_right + found.only_first_right + found.only_second_right + found.both_wrong == found.n
     if found.kappa_ci95:
         assert -1 <= found.kappa_ci95[0] <= found.kappa_ci95[1] <= 1 + 1e-9
+
+
+def test_judges_that_always_differ_by_the_same_have_no_interval_of_no_width():
+    found = of(*[(5, 7)] * 6)
+    assert (found.kappa, found.kappa_ci95) == (0, None)

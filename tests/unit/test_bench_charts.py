@@ -9,7 +9,7 @@ from deepsport.bench.measure import compare, measure
 from deepsport.bench.report import SystemReport
 from deepsport.bench.reporting.heat_map import DEEPEST, grid, heat_map
 from deepsport.bench.reporting.plot import BOTTOM_PX, HEIGHT_PX, LEFT_SHARE, RIGHT_SHARE, TOP_PX, Axis, Plot, axis_of
-from deepsport.bench.reporting.scatter import ASIDE_PX, Point, asides, points, scatter
+from deepsport.bench.reporting.scatter import ASIDE_PX, FARTHEST_PX, Point, asides, points, scatter
 from deepsport.bench.reporting.turn_chart import turn_panels
 from deepsport.bench.score import scores
 from deepsport.records import Dimension, Episode
@@ -103,6 +103,16 @@ def test_what_a_chart_shows_is_told_to_a_reader_who_cannot_see_it():
 
 def test_marks_that_would_cover_each_other_are_moved_aside_and_no_others():
     assert asides([(50, 100), (50, 100), (51, 105), (80, 100), (50, 200)]) == [0, ASIDE_PX, 2 * ASIDE_PX, 0, 0]
+
+
+def test_marks_at_the_right_edge_are_moved_to_the_left():
+    assert asides([(95, 100), (95, 100)]) == [0, -ASIDE_PX]
+
+
+def test_many_marks_in_one_place_stay_within_the_reach_of_a_phone_and_apart():
+    moved = asides([(50, 100)] * 16)
+    assert max(moved) == FARTHEST_PX
+    assert len(set(moved)) == 16
 
 
 def test_the_heat_map_has_a_cell_for_each_sport_and_dimension_and_sums_at_its_edges():

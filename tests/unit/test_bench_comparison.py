@@ -303,3 +303,21 @@ def test_what_is_no_run_ends_the_command_with_one_line(tmp_path: Path, arguments
     said = CliRunner().invoke(app, [str(tmp_path / each) if each in ("a", "nowhere") else each for each in arguments])
     assert said.exit_code == 2
     assert message in said.output
+
+
+def test_the_scores_differ_by_the_difference_where_one_run_has_lost_an_answer(tmp_path: Path):
+    """Otherwise "50.0 against 40.0: -12.5 points" stands in one sentence."""
+    lost = answers("0 1")
+    lost[0] = episode(None, [], lost[0].question, StopReason.POLICY_ERROR)
+    found = compared(tmp_path, answers("0 1 2"), lost)
+    assert (found.a.score, found.b.score) == (pytest.approx(200 / 11), pytest.approx(100 / 11))
+    assert found.b.score - found.a.score == pytest.approx(found.pair.difference)
+
+
+def test_verdicts_that_only_one_run_has_are_not_held_against_none(tmp_path: Path):
+    free = [episode("a stop", [], question("t", gold=FreeText(answer="a save"))), episode("volley", [], question("c"))]
+    runs = [made_run(tmp_path / name, free, {made.id: scored(7, "so", "j") for made in free}) for name in ("a", "b")]
+    (runs[0].folder / "verdicts.jsonl").rename(runs[0].folder / "verdicts-j.jsonl")
+    said = CliRunner().invoke(app, [str(tmp_path / "a"), str(tmp_path / "b"), "--verdicts", "verdicts-j.jsonl"])
+    assert said.exit_code == 2
+    assert f"{tmp_path / 'b'} has no file verdicts-j.jsonl" in said.output.replace("\n", "")

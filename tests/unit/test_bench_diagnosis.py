@@ -3,7 +3,9 @@
 import asyncio
 import csv
 import io
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,14 +18,14 @@ from deepsport.bench.diagnose import Failure
 from deepsport.bench.diagnosis.arena_truth import TruthExaminer, examiner_of_set
 from deepsport.bench.diagnosis.confusion import NO_OPTION, confused_labels
 from deepsport.bench.diagnosis.drawings import histogram, offsets, window_rows
-from deepsport.bench.diagnosis.finding_text import Unreadable, read_finding
+from deepsport.bench.diagnosis.finding_text import read_finding
 from deepsport.bench.diagnosis.people import agreement, agreements
 from deepsport.bench.diagnosis.record import Cause, Diagnosis, Finding
 from deepsport.bench.diagnosis.replay import frames_of, indices_within, outcome, replay, still_holds
 from deepsport.bench.diagnosis.rules import Case, diagnose
 from deepsport.bench.diagnosis.summary import summed_up
 from deepsport.bench.diagnosis.text import csv_rows, markdown
-from deepsport.bench.recipe import BenchConfig
+from deepsport.bench.recipe import BenchConfig, Protocol
 from deepsport.bench.result import Result
 from deepsport.bench.score import scores
 from deepsport.bench.tasks import load_questions
@@ -31,6 +33,7 @@ from deepsport.errors import BadRecord
 from deepsport.policy.base import Message
 from deepsport.policy.scripted import Scripted
 from deepsport.records import Choice, Dimension, Episode, Question, StopReason, Turn, Window
+from deepsport.reward.verdict import Unreadable
 from deepsport.video.source import FrameSource
 from made_episodes import episode, look, question
 from played_episodes import said, shown
@@ -310,6 +313,18 @@ def test_offsets_stand_by_the_length_of_the_clip(result: Result) -> None:
     assert row.offset_s == pytest.approx((42 + 56 - 64) / 2 / 25)
 
 
+def test_a_failure_on_an_easy_question_is_no_failure_to_find_the_event() -> None:
+    asked = [question("a"), question("b", easy=True)]
+    made = made_result([episode("header", [look(42, 56)], each) for each in asked])
+    [row] = summed_up(made, diagnosed(made)).by_length
+    assert (row.n, row.n_failed) == (1, 1)
+
+
+def test_a_system_without_the_tool_has_no_row_of_windows_that_it_missed(result: Result) -> None:
+    passive = replace(result, config=result.config.model_copy(update={"protocol": Protocol.PASSIVE}))
+    assert summed_up(passive, diagnosed(passive)).by_length == ()
+
+
 def test_nothing_failed_is_a_report_too() -> None:
     fine = made_result([episode("volley", [look(28, 42)])])
     report = summed_up(fine, [])
@@ -330,6 +345,14 @@ def test_every_window_and_every_event_is_drawn(result: Result) -> None:
     assert (drawn.count('class="event"'), drawn.count('class="window"')) == (4, 3)
     assert offsets(found).count("<circle") == 3
     assert histogram(found).count('class="bar"') == 3
+
+
+@pytest.mark.parametrize("offset_s", [-1e-9, 0.0, 1e-9])
+def test_a_window_on_the_event_stands_in_the_middle_of_the_histogram(result: Result, offset_s: float) -> None:
+    [first, *_] = diagnosed(result)
+    drawn = histogram([first.model_copy(update={"offset_s": offset_s, "clip_s": 4.0})])
+    left, width = (float(each) for each in re.findall(r'class="bar" x="([\d.]+)%".*?width="([\d.]+)%"', drawn)[0])
+    assert left + width / 2 == pytest.approx(50, abs=0.1)
 
 
 def test_a_window_after_the_last_sparse_frame_stays_within_the_drawing(result: Result) -> None:

@@ -157,6 +157,12 @@ def judged_wrong() -> Case:
     return Case(failing, score(failing, scored(0, "no volley", "a judge")))
 
 
+def unshown(*, easy: bool) -> Case:
+    """No frame was shown, and nobody knows which ones could be."""
+    failing = without_tool(frames=False).model_copy(update={"question": question(easy=easy, event=None)})
+    return Case(failing, score(failing), sights_known=False)
+
+
 def test_an_examiner_may_overrule_a_judge() -> None:
     case = judged_wrong()
     found = diagnose(Case(case.episode, case.score, None, examined(Finding.ANSWER_RIGHT)))
@@ -169,10 +175,17 @@ def test_an_examiner_may_not_overrule_a_rule_and_its_doubt_is_noted() -> None:
     assert "look at the reference" in found.evidence[-1]
 
 
-def test_without_a_single_frame_an_easy_question_is_not_misread() -> None:
-    blind = without_tool(frames=False).model_copy(update={"question": question(easy=True, event=None)})
-    assert told(blind).cause is Cause.NOT_SHOWN
+@pytest.mark.parametrize("easy", [True, False])
+def test_without_a_single_frame_nothing_is_misread_whatever_an_examiner_says(easy: bool) -> None:
+    blind = without_tool(frames=False).model_copy(update={"question": question(easy=easy, event=None)})
+    assert told(blind, None, Finding.MISREAD).cause is Cause.NOT_SHOWN
     assert score(blind).failure is Failure.OTHER
+
+
+def test_who_was_shown_nothing_since_every_window_was_refused_failed_by_that() -> None:
+    asked = question(easy=True, event=None)
+    unseeing = episode("header", [refused(90, 200)], asked).model_copy(update={"first_frames": ()})
+    assert told(unseeing).cause is Cause.WINDOW_REFUSED
 
 
 def test_of_an_imported_answer_nobody_says_that_it_was_misread() -> None:
@@ -190,6 +203,8 @@ def test_of_an_imported_answer_nobody_says_that_it_was_misread() -> None:
         (Case(wrong(BESIDE), score(wrong(BESIDE))), False),
         (Case(wrong(), score(wrong())), False),
         (judged_wrong(), True),
+        (unshown(easy=False), False),
+        (unshown(easy=True), False),
     ],
 )
 def test_the_examiner_is_asked_about_what_is_open_and_about_nothing_else(case: Case, open_still: bool) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepsport.bench.reporting.episode_html import episode_page, verdict
+from deepsport.bench.reporting.episode_html import episode_card, episode_page, verdict
 from deepsport.bench.reporting.thumbnails import data_uri
 from deepsport.bench.reporting.timeline import clock, timeline
 from deepsport.records import Choice, Episode, FreeText, Gold, Number, StopReason
@@ -90,6 +90,14 @@ def test_the_timeline_marks_event_windows_and_frames():
     drawn = str(timeline(episode("volley", [look(28, 42), refused(90, 20)])))
     assert (drawn.count('class="event"'), drawn.count('class="window"'), drawn.count('class="seen"')) == (1, 1, 16)
     assert drawn.count('class="track"') == 3
+
+
+def test_where_no_frame_is_on_record_no_look_is_drawn():
+    with FrameSource() as source:
+        card = episode_card(episode("volley").model_copy(update={"first_frames": ()}), source)
+    assert "no frame on record" in card
+    assert "timeline" not in card
+    assert "Shown at the start" not in card
 
 
 def test_an_event_of_one_instant_is_still_wide_enough_to_see():

@@ -64,8 +64,8 @@ def test_an_agent_sends_every_frame_again_with_every_turn(ten: list[Question]) -
 @pytest.mark.parametrize(
     ("settings", "n_images", "prompt"),
     [
-        ({"protocol": "passive", "first_frames": 16}, 16, 350 + 10 + 16 * (FRAME_TOKENS + 12)),
-        ({"protocol": "blind"}, 0, 350 + 10),
+        ({"protocol": "passive", "first_frames": 16}, 16, 130 + 10 + 16 * (FRAME_TOKENS + 12)),
+        ({"protocol": "blind"}, 0, 130 + 10),
     ],
 )
 def test_without_the_tool_each_question_is_one_request(
@@ -96,6 +96,51 @@ def test_the_judge_is_asked_about_what_no_rule_can_score_and_no_more(ten: list[Q
     assert (likely.step, likely.n_requests, likely.prompt_tokens) == ("judging", 3, 3 * (JUDGE_TOKENS + ANSWER_TOKENS))
     assert (likely.reply_tokens, most.n_requests, most.reply_tokens) == (3 * 120, 6, 6 * 500)
     assert expected(ten[:7], protocol="majority", judge=served()).most == ()
+
+
+def test_the_tool_as_a_function_is_sent_with_every_request(ten: list[Question]) -> None:
+    told, native = (expected(ten, endpoint=served(), native_tools=native).likely[0] for native in (False, True))
+    assert native.prompt_tokens - told.prompt_tokens == 130 * native.n_requests
+
+
+def prompt_tokens(request: Request) -> float:
+    """As they are foretold: four characters a token, an image by its patches, a label by what its digits cost."""
+    contents = [message["content"] for message in request.body["messages"]]
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    texts = [content for content in contents if isinstance(content, str)] + [part.get("text", "") for part in parts]
+    n_images = sum(part["type"] == "image_url" for part in parts)
+    return (sum(map(len, texts)) + len(json.dumps(request.body.get("tools", "")))) / 4 + n_images * FRAME_TOKENS
+
+
+@pytest.mark.parametrize("settings", [{}, {"native_tools": True}, {"protocol": "passive"}, {"protocol": "blind"}])
+@pytest.mark.parametrize("verbose", [False, True])
+def test_the_tokens_of_a_real_run_lie_between_half_of_what_is_likely_and_the_most(
+    verbose: bool, settings: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    asked = [
+        question.model_copy(update={"gold": FreeText(answer=f"so {question.id}")})
+        for question in load_questions(folder / "questions.jsonl")
+    ]
+    (tmp_path / "q.jsonl").write_text("".join(f"{question.model_dump_json()}\n" for question in asked))
+
+    def talks(request: Request) -> Say:
+        if request.body["model"] == "j":
+            return Say(text="no verdict" if verbose else '{"reason": "so", "points": 5}')
+        n_said = sum(message["role"] == "assistant" for message in request.body["messages"])
+        if settings.get("protocol") or n_said >= (4 if verbose else 2):
+            return Say(text=f"<think>So.</think><answer>{'a low shot ' * (370 if verbose else 1)}</answer>")
+        look = json.dumps({"action": "choose_frames", "frame_range": [n_said, n_said + 9]})
+        return Say(text=f"<think>{'word ' * (700 if verbose else 80)}</think><tool_call>{look}</tool_call>")
+
+    with ModelServer(talks) as server:
+        models = {"endpoint": served(base_url=server.url), "judge": served(model="j", base_url=server.url)}
+        config = settled(BenchConfig.model_validate({"questions": str(tmp_path / "q.jsonl"), **models, **settings}))
+        found = expected(asked, **models, **settings)
+        run_bench(tmp_path / "run", config, lambda: pytest.fail("no model runs here"))
+    for likely, most in zip(found.likely, found.most, strict=True):
+        sent = [request for request in server.requests if request.body["model"] == likely.model]
+        assert (most if verbose else likely).n_requests == len(sent)
+        assert 0.5 * likely.prompt_tokens < sum(map(prompt_tokens, sent)) <= most.prompt_tokens
 
 
 def test_larger_frames_are_counted_as_the_endpoint_shrinks_them(ten: list[Question]) -> None:

@@ -61,6 +61,7 @@ def test_whatever_a_spreadsheet_saves_is_read(file: Path, content: bytes):
 
 UNREADABLE = {
     "no id": ("name,points\nq,7\n", "no column episode_id or question_id"),
+    "two columns of one name but for capitals": ("question_id,Points,points\nq,3,9\n", "names differ in capitals only"),
     "nothing said": ("question_id,note\nq,7\n", "none of the columns points, right and failure"),
     "points above the scale": ("question_id,points\nq,11\n", r"labels.csv:2: points = '11' is not a whole number from 0 to 10"),
     "points with a fraction": ("question_id,points\na,1\nq,7.5\n", r"labels.csv:3: points = '7.5'"),
@@ -129,3 +130,13 @@ def test_one_answer_named_in_two_ways_is_still_one(file: Path):
     labels = read(file, "question_id,episode_id,points\na,,7\n,a/0,3\n")
     with pytest.raises(BadRecord, match="two things of"):
         labelled(labels, answered("a"))
+
+
+def test_an_answer_and_a_question_that_do_not_belong_together_are_named(file: Path):
+    found = read(file, "episode_id,question_id,points\nq/0,other,7\n")
+    with pytest.raises(BadRecord, match=r"labels.csv:2: 'q/0' answers question 'q', not 'other'"):
+        labelled(found, answered("q"))
+
+
+def test_an_answers_name_is_no_questions_name(file: Path):
+    assert len(read(file, "episode_id,question_id,points\nquestion q,,7\n,q,3\n")) == 2

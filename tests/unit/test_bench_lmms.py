@@ -196,3 +196,16 @@ def test_a_name_that_would_not_pass_through_yaml_and_a_command_line_is_refused(c
 def test_questions_that_cannot_be_told_apart_or_are_none_are_refused(clip: Path, tmp_path: Path, n_questions: int) -> None:
     with pytest.raises(BadRecord):
         write_task([asked(clip, CARD)] * n_questions, tmp_path / "task", "fouls")
+
+
+@pytest.mark.parametrize("name", ["null", "yes", "off", "true"])
+def test_a_name_that_yaml_takes_for_a_value_stays_a_name(clip: Path, tmp_path: Path, name: str) -> None:
+    path = write_task([asked(clip, CARD)], tmp_path / "task", name)
+    assert yaml.load(path.read_text(), Reader)["task"] == name
+
+
+def test_a_task_that_is_written_through_a_linked_folder_finds_its_clips(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "deep" / "down" / "there").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "deep" / "down" / "there")
+    module, docs = exported([asked(clip, CARD)], tmp_path / "link" / "task")
+    assert len(module.visuals(docs[0])) == 8

@@ -120,6 +120,16 @@ def test_what_is_about_the_same_video_or_match_never_counts(own: Gold, other: Go
     assert learnt.answer(ask("new", own)) != said, "elsewhere it counts"
 
 
+@pytest.mark.parametrize("written", ["{at}/set/../set/a.mp4", "{at}/link/a.mp4", "set/a.mp4"])
+def test_a_video_is_the_same_however_its_path_is_written(written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "set")
+    monkeypatch.chdir(tmp_path)
+    about = [ask(f"own{n}", choice("save"), video=f"{tmp_path}/set/a.mp4") for n in range(5)]
+    learnt = Majority([*about, ask("other", choice("goal"))])
+    assert learnt.answer(ask("own", choice("save"), video=written.format(at=tmp_path))) == "goal"
+
+
 def test_a_match_without_others_falls_back_on_all_sports_and_not_on_itself() -> None:
     about = [ask(f"own{n}", choice("goal"), match="the final") for n in range(5)]
     learnt = Majority([*about, ask("t", choice("miss"), sport="tennis")])

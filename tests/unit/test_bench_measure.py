@@ -12,7 +12,8 @@ from deepsport.bench.measure import compare, measure, paired
 from deepsport.bench.report import Report
 from deepsport.bench.score import scores
 from deepsport.errors import BadRecord
-from deepsport.records import Dimension, Episode, FreeText, StopReason
+from deepsport.policy.openai.allowance import Price
+from deepsport.records import Dimension, Episode, FreeText, Number, StopReason, Usage, Window
 from deepsport.reward.gated import GatedReward
 from made_episodes import episode, frame, look, malformed, question, refused
 
@@ -162,3 +163,38 @@ def test_all_rates_stay_in_bounds_and_order_makes_no_difference_to_them(made: Se
     turned = measure(scores(made[::-1]), seed=seed)
     assert turned.score == pytest.approx(report.score)
     assert turned.failures == report.failures
+
+
+# What nobody has judged, what nobody can count to, and instants
+
+
+def test_what_nobody_has_judged_costs_no_right_answer_anything():
+    """It may be right."""
+    judged = episode("volley", [], question("a")).model_copy(update={"usage": Usage(prompt_tokens=100)})
+    waiting = episode("a strike", [], question("w", gold=FreeText(answer="a volley")))
+    waiting = waiting.model_copy(update={"usage": Usage(prompt_tokens=900)})
+    report = measure(scores([judged, waiting], price=Price(prompt_usd=10)))
+    assert (report.tokens_per_right, report.frames_per_right, report.usd_per_right) == (100, 8, pytest.approx(0.001))
+    assert report.prompt_tokens_per_question == 500
+
+
+@pytest.mark.parametrize("answer", ["1e999", "1.7e308", "9" * 400])
+def test_an_absurd_number_is_no_number_and_makes_no_mean_infinite(answer: str):
+    gold = Number(answer=3, unit="turns", tolerance=1)
+    asked = [question(name, video=f"{name}.mp4", gold=gold) for name in "abc"]
+    report = measure(scores([episode(said, [], one) for said, one in zip((answer, answer, "5"), asked, strict=True)]))
+    found = report.numbers["soccer: turns"]
+    assert (found.n, found.n_read, found.mean_absolute_error) == (3, 1, 2)
+
+
+def test_a_reference_keeps_all_its_digits():
+    made = scores([episode("7", [], question(gold=Number(answer=1234567.25)))])
+    assert made[0].reference == "1234567.25"
+
+
+def test_an_event_marked_as_an_instant_is_seen_in_the_frames_around_it_and_has_no_iou():
+    """It falls between two frames."""
+    asked = question().model_copy(update={"window": Window(start_s=0.85, end_s=0.85)})
+    near, far = (scores([episode("header", [look(*span)], asked)])[0] for span in ((17, 25), (70, 84)))
+    assert (near.hit, near.seen, near.seen_at, near.iou, near.failure) == (True, True, 1, None, Failure.HALLUCINATION)
+    assert (far.hit, far.seen, far.iou, far.failure) == (False, False, None, Failure.TOOL_GROUNDING)

@@ -1,6 +1,7 @@
 """Answers from elsewhere: every layout that is read gives the same run, and what cannot be read is named."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from deepsport.bench.result import Result, load_result
 from deepsport.cli.predictions import import_answers
 from deepsport.errors import BadRecord, DeepSportError, RunError
 from deepsport.records import Choice, FreeText, Number, Question, StopReason
-from made_episodes import question
+from made_episodes import episode, look, question
+from made_runs import made_run
 
 app = typer.Typer()
 app.command()(import_answers)
@@ -191,6 +193,7 @@ UNREADABLE: dict[str, tuple[str, object, str]] = {
     "an id that is none": ("p.json", [{"id": None, "answer": "x"}], "null is not the id of a question"),
     "an answer not a number": ("p.json", '{"a": NaN}', "NaN is not a number of JSON"),
     "an answer beyond all numbers": ("p.json", '{"a": 1e999}', "give a text or a number"),
+    "an unknown id of a million letters": ("p.json", {"z" * 10**6: "x"}, r"does not ask: 'z{80}\.\.\.'\."),
     "an answer of 5,000 digits": ("p.json", '{"a": ' + "9" * 5000 + "}", "cannot be read as predictions"),
     "an answer in a list": ("p.json", {"a": ["x"]}, r"p.json, 'a': the answer is \[\"x\"\]; give a text or a number"),
     "an answer of yes": ("p.json", {"a": True}, "the answer is true"),
@@ -273,3 +276,31 @@ def test_the_command_ends_in_one_line_where_nothing_can_be_read(asked: Path, tmp
 def test_every_fault_is_of_our_own_kind(asked: Path):
     with pytest.raises(DeepSportError):
         imported(asked, "{")
+
+
+def test_a_whole_number_of_a_thousand_digits_is_an_answer_and_a_wrong_one(asked: Path):
+    found, result = imported(asked, '{"n": ' + "9" * 1000 + "}")
+    assert [score.accuracy for score in result.scores if score.question_id == "n"] == [0.0]
+    assert found.report.systems["theirs"].numbers["soccer: turns"].n_read == 0
+
+
+def test_a_hundred_thousand_answers_with_one_twice_are_refused_at_once(tmp_path: Path):
+    (tmp_path / "p.json").write_text("{" + ", ".join(f'"q{number}": "x"' for number in [*range(100_000), 99_999]) + "}")
+    start = time.process_time()
+    with pytest.raises(BadRecord, match="'q99999' stands in one object twice"):
+        read_predictions(tmp_path / "p.json")
+    assert time.process_time() - start < 5
+
+
+def test_the_same_file_read_by_another_key_holds_other_predictions(asked: Path):
+    both = [{"id": "a", "answer": "volley", "first_guess": "header"}]
+    imported(asked, both)
+    with pytest.raises(RunError, match="made from other predictions"):
+        imported(asked, both, answer_key="first_guess")
+
+
+def test_what_an_imported_system_looked_at_and_paid_is_not_compared(asked: Path, tmp_path: Path):
+    """Nobody knows it; 0 frames would be a claim."""
+    _, theirs = imported(asked, SAID)
+    ours = made_run(tmp_path / "ours", [episode("volley", [look(28, 42)], one) for one in ASKED])
+    assert compare_runs(theirs, ours).changes == ()

@@ -349,3 +349,25 @@ def test_what_cannot_be_done_ends_the_command_with_one_line(run: Path, arguments
     code, said = invoked(run, *arguments)
     assert code == 2
     assert message in said
+
+
+def test_what_the_runs_own_judge_has_said_since_is_taken_over(tmp_path: Path):
+    """Judged anew while the judge was down; then the run itself was completed."""
+    run = made_run(tmp_path / "run", episodes()).folder
+    anew(run, lambda _: error(500, "down"))
+    said = [one.model_copy(update={"verdict": scored(4, "so", NAME)}) for one in read_records(run / FILE, Judged)]
+    (run / VERDICTS).write_text("".join(f"{one.model_dump_json()}\n" for one in said))
+    _, asked = anew(run)
+    assert asked == []
+    assert {one.verdict.points for one in read_records(run / FILE, Judged)} == {4}
+
+
+def test_what_another_judge_said_of_ruled_answers_is_not_written_over(run: Path):
+    anew(run, everything=True)
+    (run / FILE).unlink()
+    ruled = run / FILE.replace("verdicts", "ruled")
+    ruled.write_text(ruled.read_text().replace('"judge":"new/', '"judge":"new-'))
+    before = ruled.read_bytes()
+    with pytest.raises(RunError, match=r"ruled-new-.* holds verdicts of 'new-"):
+        anew(run, everything=True)
+    assert ruled.read_bytes() == before

@@ -121,7 +121,7 @@ def test_the_gallery_shows_what_was_fixed_what_was_broken_and_what_still_fails()
         ("Fixed", "0"),
         ("Fixed", "3"),
         ("Broken", "2"),
-        ("Wrong: never looked, or gave no answer", "4"),
+        ("Wrong: no look, no answer, or nobody knows", "4"),
         ("Right after one look", "1"),
     ]
 
@@ -215,7 +215,7 @@ def test_an_answer_without_a_verdict_is_shown_as_such_and_not_as_wrong():
 
 def test_of_several_runs_the_gallery_shows_the_first():
     first, second = episode("header", [], question("q")), episode("volley", [], question("q"))
-    assert headings([first, second]) == [("Wrong: never looked, or gave no answer", "q")]
+    assert headings([first, second]) == [("Wrong: no look, no answer, or nobody knows", "q")]
     assert headings([second, first]) == [("Right at first sight", "q")]
 
 

@@ -76,6 +76,11 @@ def test_the_majority_has_no_endpoint_and_is_asked_once() -> None:
     assert (config.endpoint, config.runs) == (None, 1)
 
 
+def test_what_the_majority_learns_from_is_nothing_to_others() -> None:
+    assert settled_from(majority_of="train.jsonl").majority_of == ""
+    assert settled_from(majority_of="train.jsonl", protocol="majority").majority_of == "train.jsonl"
+
+
 def test_nobody_can_be_asked_for_answers_of_elsewhere() -> None:
     with pytest.raises(BadConfig, match="deepsport bench import"):
         settled_from(protocol=Protocol.IMPORTED)

@@ -280,3 +280,40 @@ def test_where_ranks_tell_nothing_there_is_no_correlation(a: list[float], b: lis
 def test_rank_correlation_minds_only_the_order(pairs: list[tuple[int, int]]):
     a, b = [x for x, _ in pairs], [y for _, y in pairs]
     assert rank_correlation(a, b) == pytest.approx(rank_correlation([x**3 for x in a], [2.0**y for y in b]))
+
+
+# Videos that are all alike
+
+
+ALIKE = ([1.0, 0.0] * 10, [index // 2 for index in range(20)])
+"""Ten videos of one right and one wrong answer: questions differ, videos do not."""
+
+
+def test_videos_that_are_all_alike_have_no_interval_of_no_width():
+    interval = mean_interval(*ALIKE, seed=0)
+    unseen = 1 - 0.025 ** (1 / 10)
+    assert interval == pytest.approx((0.5 - 0.5 * unseen, 0.5 + 0.5 * unseen))
+    assert macro_interval(ALIKE[0], [index % 2 for index in range(20)], ALIKE[1], seed=0) == pytest.approx(interval)
+    assert difference_interval(ALIKE[0], [0.0] * 20, ALIKE[1], seed=0) == pytest.approx((0.5 - 1.5 * unseen, 0.5 + 0.5 * unseen))
+
+
+def test_where_values_have_no_bounds_nothing_tells_how_far_other_videos_may_lie():
+    assert mean_interval(*ALIKE, seed=0, bounds=None) is None
+    assert mean_interval([1.0, 2.0, 4.0], "abc", seed=0, bounds=None) is not None
+
+
+@pytest.mark.parametrize("differences", [[1.0, 1.0], [0.5, 0.6, 0.5], [0.1] * 5, [0.3] * 4 + [0.0] * 3])
+def test_few_videos_that_agree_prove_no_more_by_bootstrap_than_by_signs(differences: list[float]):
+    p = bootstrap_test(differences, range(len(differences)), seed=0)
+    assert p is not None
+    assert p >= sign_test(differences, range(len(differences)))
+
+
+def test_thousands_of_alike_videos_are_drawn_as_a_few_kinds_and_cover_no_less():
+    """The interval of a share of independent answers, as the normal approximation has it."""
+    rights = [float(index % 4 == 0) for index in range(4000)]
+    spread = 1.96 * (0.25 * 0.75 / 4000) ** 0.5
+    assert mean_interval(rights, range(4000), seed=0) == pytest.approx((0.25 - spread, 0.25 + spread), abs=0.001)
+    start = time.process_time()
+    macro_interval(rights, [index % 48 for index in range(4000)], range(4000), seed=0)
+    assert time.process_time() - start < 2

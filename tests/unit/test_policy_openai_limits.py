@@ -5,6 +5,7 @@ import random
 import sqlite3
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from deepsport.policy.base import Message, Sampling
 from deepsport.policy.openai import Backoff, EndpointConfig, OpenAIPolicy, open_endpoint
 from deepsport.policy.openai.allowance import Allowance, Price
 from deepsport.policy.openai.pace import Pace
-from deepsport.policy.openai.reply_cache import Keeper, ReplyCache
+from deepsport.policy.openai.reply_cache import Keeper, ReplyCache, Row
 from model_server import Act, Hang, ModelServer, Request, Say, error
 
 ANSWER = "<think>seen</think><answer>red card</answer>"
@@ -116,6 +117,30 @@ def test_replies_that_come_while_one_is_written_share_the_next_write(tmp_path: P
         cache._sql.set_trace_callback(statements.append)
         asyncio.run(scene(cache))
     assert statements.count("COMMIT") == 1
+
+
+def test_a_keeper_that_is_closed_has_written_what_nobody_waits_for_any_more(tmp_path: Path) -> None:
+    async def scene(cache: ReplyCache) -> None:
+        keeper, put = Keeper(cache), cache.put
+
+        def slow(rows: Sequence[Row]) -> None:
+            time.sleep(0.05)
+            put(rows)
+
+        cache.put = slow  # pyright: ignore[reportAttributeAccessIssue]
+        impatient: list[asyncio.Task[None]] = []
+        for name in "ab":  # the second one comes while the first one is written
+            impatient.append(asyncio.create_task(keeper.put((name, "body", 1.0))))
+            await asyncio.sleep(0.02)
+        for task in impatient:
+            task.cancel()
+        await asyncio.gather(*impatient, return_exceptions=True)
+        await keeper.close()
+        cache.close()
+
+    asyncio.run(scene(ReplyCache(tmp_path / "replies.sqlite")))
+    with ReplyCache(tmp_path / "replies.sqlite") as cache:
+        assert cache.keys() == {"a", "b"}
 
 
 def test_a_reply_is_kept_though_nobody_waits_for_it_any_more(tmp_path: Path) -> None:

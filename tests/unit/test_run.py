@@ -111,7 +111,7 @@ def test_a_torn_last_line_is_passed_over_and_cut_off_by_the_next_append(folder: 
 
 
 def test_a_torn_first_line_and_a_torn_line_longer_than_a_block_are_cut_off_too(folder: Path) -> None:
-    folder.mkdir(parents=True)
+    Run.open(folder, None).close()
     (folder / "first.jsonl").write_text('{"n": 1')
     (folder / "long.jsonl").write_text('{"n": 1}\n{"n": 2, "text": "' + "x" * 300_000)
     with Run.open(folder, None) as run:
@@ -122,7 +122,7 @@ def test_a_torn_first_line_and_a_torn_line_longer_than_a_block_are_cut_off_too(f
 
 
 def test_a_whole_last_line_without_newline_is_kept(folder: Path) -> None:
-    folder.mkdir(parents=True)
+    Run.open(folder, None).close()
     (folder / "e.jsonl").write_text('{"n": 1}\n{"n": 2}')
     with Run.open(folder, None) as run:
         assert run.read("e.jsonl", Line) == [Line(n=1), Line(n=2)]
@@ -433,9 +433,16 @@ def test_fresh_deletes_what_an_earlier_run_left(folder: Path, tmp_path: Path) ->
 
 def test_fresh_does_not_empty_a_folder_that_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(RunError, match="not a run directory, so it is not emptied"):
+    with pytest.raises(RunError, match="holds files and is not a run directory"):
         Run.open(tmp_path, None, fresh=True)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_run_is_not_begun_among_somebodys_own_files(tmp_path: Path) -> None:
+    (tmp_path / "questions.jsonl").write_text("years of work")
+    with pytest.raises(RunError, match="holds files and is not a run directory"):
+        Run.open(tmp_path, None)
+    assert [path.name for path in tmp_path.iterdir()] == ["questions.jsonl"]
 
 
 def test_fresh_does_not_empty_a_run_that_another_process_holds(folder: Path) -> None:

@@ -20,7 +20,7 @@ from deepsport.errors import BadVideo, ContextOverflow, PolicyError
 from deepsport.policy.base import Image, Message, Policy, Reply, Sampling
 from deepsport.records import Episode, Frame, Question, StopReason, ToolCall, Turn, Usage, Window
 from deepsport.video.sample import uniform
-from deepsport.video.source import FrameSource, VideoInfo
+from deepsport.video.source import FrameSource, Stamp, VideoInfo
 
 OnTurn = Callable[[Turn], None]
 
@@ -91,6 +91,8 @@ class _Play:
     brought: Sequence[int] = ()
     n_frames: int = 0
     """Of the video; known once it is open."""
+    opened: Stamp | None = None
+    """The state of the video at the opening: another episode may open it anew after it was replaced."""
     first_frames: tuple[Frame, ...] = ()
     turns: list[Turn] = field(default_factory=list[Turn])
     windows: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
@@ -160,12 +162,15 @@ class _Play:
     def _first_look(self) -> tuple[VideoInfo, list[Image]]:
         """Runs in a thread, like `_look`: decoding takes CPU time, and the event loop is for waiting."""
         info = self.source.info(self.question.video)
+        self.opened = self.source.state(self.question.video)
         n_shown = self.limits.first_frames
         return info, self._look(uniform(info.n_frames, n_shown)) if n_shown else []
 
     def _look(self, indices: Sequence[int]) -> list[Image]:
         video = self.question.video
         shown = self.source.look(video, indices)
+        if self.source.state(video) != self.opened:
+            raise BadVideo(f"{video} was replaced after it was opened. Ask the question again; frame indices may have changed.")
         return [Image(Frame(video=video, index=each.index, time_s=each.time_s), each.pixels) for each in shown]
 
     @property

@@ -1,6 +1,7 @@
 """Makes a set: clips, questions and truths in one folder, the same for the same seed and dials.
 
-    set.json         what the set was made with; another seed, sport list or dial makes the clips anew
+    set.json         what the set was made with; another seed, sport list or dial makes the clips anew; without it, a folder
+                     that has any of the others is somebody else's, and is left alone
     clips/<id>.mp4   finished clips are kept when the set is made again
     questions.jsonl  records.Question
     truth.jsonl      arena.truth.ClipTruth
@@ -14,6 +15,8 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
+
+from pydantic import ValidationError
 
 from deepsport.arena.encode import write_clip
 from deepsport.arena.questions import ask
@@ -60,7 +63,7 @@ def make_set(
     """Renders what is missing of a set, and returns its questions.
 
     Sports take turns; by default those that are trained on. Raises BadConfig for an unknown sport, RunError if the folder holds
-    other clips or the disk is full."""
+    anything else or the disk is full."""
     recipe = SetRecipe(seed=seed, sports=_known(sports), dials=dials or Dials())
     truths = [write_script(SPORTS[name], seed, number, recipe.dials) for name, number in _turns(recipe.sports, n_clips)]
     questions = [q for t, (_, number) in zip(truths, _turns(recipe.sports, n_clips), strict=True) for q in ask(t, number)]
@@ -80,7 +83,7 @@ def write_set(
 ) -> None:
     """Makes a folder hold exactly this set; clips of the same recipe that are finished are kept. `portable`: see `write_clip`.
 
-    Raises RunError if the folder holds other clips or the disk is full."""
+    Raises RunError if the folder holds anything else or the disk is full."""
     _prepare(folder, recipe)
     missing = [truth for truth in truths if not (folder / truth.video).exists()]
     n_done = len(truths) - len(missing)
@@ -140,19 +143,32 @@ def _turns(sports: Sequence[str], n_clips: int) -> Iterator[tuple[str, int]]:
 
 
 def _prepare(folder: Path, recipe: Record) -> None:
-    """Makes the folder; throws away clips that another recipe made. Raises RunError for a folder with other clips in it."""
+    """Makes the folder; throws away clips that another recipe of its kind made. Raises RunError for a folder of anything else."""
     stamp, clips = folder / "set.json", folder / "clips"
     text = recipe.model_dump_json(indent=1) + "\n"
     if stamp.exists() and stamp.read_text(encoding="utf-8") == text:
         return
-    found = sorted(clips.glob("*.mp4"))
-    if found and not stamp.exists():
-        raise RunError(f"{clips} holds {found[0].name}, which is not of an arena set. Choose another folder.")
-    for stale in found:
+    _require_replaceable(folder, type(recipe))
+    for stale in clips.glob("*.mp4"):
         stale.unlink()
     with disk_errors(clips):
         clips.mkdir(parents=True, exist_ok=True)
     write_atomic(stamp, text)
+
+
+def _require_replaceable(folder: Path, kind: type[Record]) -> None:
+    """Raises RunError for files that no set left there, and for a set of another kind: neither may be lost to a mistaken path."""
+    stamp = folder / "set.json"
+    if not stamp.exists():
+        texts = [path for path in (folder / "questions.jsonl", folder / "truth.jsonl") if path.exists()]
+        for other in (*sorted((folder / "clips").glob("*.mp4")), *texts):
+            raise RunError(f"{other.parent} holds {other.name}, which is not of an arena set. Choose another folder.")
+        return
+    try:
+        kind.model_validate_json(stamp.read_bytes())
+    except ValidationError:
+        advice = "Choose another folder, or remove this one yourself."
+        raise RunError(f"{folder} holds another kind of arena set, which would be lost. {advice}") from None
 
 
 def _write_lines(path: Path, records: Sequence[Record]) -> None:

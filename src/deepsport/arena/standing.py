@@ -100,7 +100,7 @@ def make_standing(
 ) -> list[Question]:
     """Renders what is missing of the set, and returns its questions.
 
-    Raises RunError if the folder holds other clips or the disk is full."""
+    Raises RunError if the folder holds anything else or the disk is full."""
     scripts = write_scripts(parts)
     questions = [question for script in scripts for question in script.questions]
     recipe = StandingRecipe(seed=SEED, parts=tuple(parts))
@@ -112,7 +112,11 @@ def make_standing(
 def digests(
     folder: Path, *, parts: Sequence[Part] = PARTS, workers: int = 1, progress: Progress | None = None
 ) -> tuple[dict[str, str], list[str]]:
-    """What a folder holds, by file and by part, and the clips that it should hold and that are not there or cannot be read."""
+    """What a folder holds, by file and by part, and the clips that it should hold and that are not there or cannot be read.
+
+    Raises BadRecord if there is no such folder."""
+    if not folder.is_dir():
+        raise BadRecord(f"{folder} is not a folder. Give the one that `deepsport arena testset FOLDER` has made.")
     found = {name: _digest_of_file(folder / name) for name in ("questions.jsonl", "truth.jsonl")}
     scripts = write_scripts(parts)
     names = [script.truth.video for script in scripts]

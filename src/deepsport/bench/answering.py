@@ -1,6 +1,6 @@
 """A run under way: every question asked of the system, then every answer that no rule can score given to the judge.
 
-Both go on where they were, and both spend from one allowance. The model is loaded, and the judge's address looked at, before
+Both go on where they were, and both spend from one allowance. Addresses and keys are looked at, and the model is loaded, before
 anything is paid for.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from os import cpu_count
 
 from deepsport.agent.prompt import PromptStyle
-from deepsport.bench.endpoints import Endpoints, n_workers, open_endpoints
+from deepsport.bench.endpoints import Endpoints, Tables, n_workers, open_endpoints
 from deepsport.bench.evaluate import evaluate, on_record
 from deepsport.bench.judged.judging import judge_answers, needs_judge
 from deepsport.bench.majority import Majority, guess_all
@@ -55,16 +55,18 @@ class Answers:
     usd: float
 
 
+def tables_of(config: BenchConfig) -> Tables:
+    """The endpoints that are asked under the protocol."""
+    return {"endpoint": None if config.protocol is Protocol.MAJORITY else config.endpoint, "judge": config.judge}
+
+
 async def answers(bench: Bench, max_usd: float | None) -> Answers:
     """Everything on record, and what was missing. Raises as `run_bench`."""
     config = bench.config
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_n_threads(config.concurrency)))
-    asked = None if config.protocol is Protocol.MAJORITY else config.endpoint
-    async with open_endpoints(bench.run.folder, {"endpoint": asked, "judge": config.judge}, max_usd) as endpoints:
-        judge = _judge(config, endpoints)  # an address that is no good is told before anything is paid for
-        with interruptible(endpoints.allowance):
-            episodes = await _asked(bench, endpoints)
-            judged = await _judged(bench, episodes, judge, endpoints.allowance)
+    async with open_endpoints(bench.run.folder, tables_of(config), max_usd) as endpoints:
+        episodes = await _asked(bench, endpoints)
+        judged = await _judged(bench, episodes, _judge(config, endpoints), endpoints.allowance)
     return Answers(episodes=episodes, judged=judged, usd=endpoints.allowance.spent_usd)
 
 
@@ -81,30 +83,32 @@ async def _asked(bench: Bench, endpoints: Endpoints) -> list[Episode]:
         if len(known) == total:
             return [known[question.id, number] for question in questions for number in range(config.runs)]
         policy, style = _system(bench, endpoints)
-        return await evaluate(
-            questions,
-            policy,
-            bench.source,
-            run,
-            EPISODES,
-            limits=config.limits(style),
-            sampling=config.sampling,
-            with_tool=config.with_tool,
-            concurrency=config.concurrency,
-            seed=config.seed,
-            n_runs=config.runs,
-            keep_tokens=False,
-            fail_on_error=bench.fail_on_error,
-            allowance=endpoints.allowance,
-            on_episode=lambda _: tick(extra=_spent(endpoints.allowance)),
-        )
+        with interruptible(endpoints.allowance):  # not before: loading a model hears no signal, and nothing is in flight yet
+            return await evaluate(
+                questions,
+                policy,
+                bench.source,
+                run,
+                EPISODES,
+                limits=config.limits(style),
+                sampling=config.sampling,
+                with_tool=config.with_tool,
+                concurrency=config.concurrency,
+                seed=config.seed,
+                n_runs=config.runs,
+                keep_tokens=False,
+                fail_on_error=bench.fail_on_error,
+                allowance=endpoints.allowance,
+                on_episode=lambda _: tick(extra=_spent(endpoints.allowance)),
+            )
 
 
 async def _judged(bench: Bench, episodes: Sequence[Episode], judge: Judge, allowance: Allowance) -> list[Judged]:
     n_cases = sum(map(needs_judge, episodes))
     if not n_cases:
         return []
-    with bench.run.stage("judge"), track("judge", total=n_cases, unit="answers") as tick:
+    shown = track("judge", total=n_cases, unit="answers")
+    with bench.run.stage("judge"), shown as tick, interruptible(allowance):
         return await judge_answers(
             bench.run,
             episodes,

@@ -6,7 +6,8 @@ brushed it: a window that met the event but whose frames all fell beside it is s
 
 from enum import StrEnum
 
-from deepsport.records import Episode, Reward, StopReason
+from deepsport.data.distill.checks import INSTANT_REACH_S
+from deepsport.records import Episode, Reward, StopReason, Window
 
 FAILED_BELOW = 0.5
 """Accuracy under which an answer counts as a failure; half right is not one."""
@@ -36,8 +37,15 @@ def failure(episode: Episode, reward: Reward) -> Failure | None:
 
 def event_seen(episode: Episode) -> bool:
     """Whether a frame of the event was shown, at the start or by the tool; False where nobody knows when the event is."""
-    window = episode.question.window
-    return window is not None and any(window.contains(frame.time_s) for frame in episode.frames_seen)
+    event = sight_of(episode.question.window)
+    return event is not None and any(event.contains(frame.time_s) for frame in episode.frames_seen)
+
+
+def sight_of(event: Window | None) -> Window | None:
+    """The span whose frames show an event. One that is annotated as an instant falls between two frames, and either shows it."""
+    if event is None or event.end_s > event.start_s:
+        return event
+    return Window(start_s=max(0.0, event.start_s - INSTANT_REACH_S), end_s=event.end_s + INSTANT_REACH_S)
 
 
 def window_met(episode: Episode) -> bool:

@@ -40,8 +40,8 @@ class Endpoints:
 
 @asynccontextmanager
 async def open_endpoints(folder: Path, tables: Tables, max_usd: float | None) -> AsyncGenerator[Endpoints]:
-    """Closes all connections at the end. Raises BadConfig for a limit of cost where there is no price."""
-    require_prices(tables, max_usd)
+    """Closes all connections at the end. Raises as `require_usable`."""
+    require_usable(tables, max_usd)
     with ExitStack() as stack:
         cache = stack.enter_context(ReplyCache(folder / REPLIES)) if any(tables.values()) else None
         endpoints = Endpoints(Allowance(max_usd, cache.spent_usd() if cache else 0.0), cache)
@@ -57,9 +57,12 @@ def n_workers(endpoint: EndpointConfig | None) -> int:
     return endpoint.max_concurrent + max(2, endpoint.max_concurrent // 2) if endpoint else ALONE
 
 
-def require_prices(tables: Tables, max_usd: float | None) -> None:
-    """Raises BadConfig if a limit of cost would limit nothing."""
+def require_usable(tables: Tables, max_usd: float | None) -> None:
+    """Sends nothing, so that it can be asked before an earlier run is deleted. Raises BadConfig for an address or a key that
+    cannot be used, and if a limit of cost would limit nothing."""
     for table, config in tables.items():
+        if config:
+            open_endpoint(config)
         if max_usd is not None and config and not (config.prompt_usd or config.reply_usd):
             raise BadConfig(
                 f"--max-cost limits nothing at [{table}], which has no price. Give it prompt_usd and reply_usd, for a million "

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 
 from deepsport.agent.prompt import PromptStyle
 from deepsport.bench.load import (
+    ANSWER_RULES_TOKENS,
+    FUNCTION_TOKENS,
     JUDGE_TOKENS,
     JUDGED,
     LOOKED,
+    RULES_TOKENS,
     SAID,
     Load,
     episode_load,
@@ -26,7 +29,7 @@ from deepsport.records import Question
 from deepsport.video.source import FrameSource
 
 ANSWER_TOKENS = 150
-"""Of a reference and an answer, as the judge is shown them."""
+"""Of a reference and an answer, as the judge is shown them; at most, the answer is as long as a reply may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +55,7 @@ def estimate(config: BenchConfig, questions: Sequence[Question], source: FrameSo
     turns = min(LOOKED, limits.max_turns)
 
     def n_frames(turns: int) -> int:
-        asked = 0 if config.protocol is Protocol.MAJORITY else n_episodes
-        return asked * (limits.first_frames + (turns - 1) * limits.frames_per_call)
+        return n_episodes * (limits.first_frames + (turns - 1) * limits.frames_per_call)
 
     return Estimate(
         n_questions=len(questions),
@@ -73,9 +75,16 @@ def _loads(
     if config.endpoint and config.protocol is not Protocol.MAJORITY:
         frame_tokens = image_tokens(size_wh, config.endpoint.max_side_px) if size_wh else 0
         reply = config.max_reply_tokens if at_most else min(SAID, config.max_reply_tokens)
-        each = episode_load(limits, frame_tokens, text_tokens(questions), turns, reply)
+        each = episode_load(limits, frame_tokens, text_tokens(questions), turns, reply, _rules_tokens(config))
         prompt, said = n_episodes * each.prompt_tokens, n_episodes * each.reply_tokens
         yield load_on("asking", config.endpoint, n_episodes * turns, prompt, said, n_episodes * each.n_images)
     if config.judge and (n_judged := (1 + at_most) * n_open(questions) * config.runs):
         verdict = config.judge.max_reply_tokens if at_most else min(JUDGED, config.judge.max_reply_tokens)
-        yield load_on("judging", config.judge, n_judged, n_judged * (JUDGE_TOKENS + ANSWER_TOKENS), n_judged * verdict)
+        prompt = JUDGE_TOKENS + ANSWER_TOKENS + at_most * config.max_reply_tokens
+        yield load_on("judging", config.judge, n_judged, n_judged * prompt, n_judged * verdict)
+
+
+def _rules_tokens(config: BenchConfig) -> int:
+    if not config.with_tool:
+        return ANSWER_RULES_TOKENS
+    return RULES_TOKENS + (FUNCTION_TOKENS if config.native_tools else 0)

@@ -18,8 +18,8 @@ from deepsport.video.source import FrameSource
 PROBED = 16
 """Videos that are looked at for the size of their frames."""
 
-RULES_TOKENS, LABEL_TOKENS, JUDGE_TOKENS = 350, 12, 1000
-"""Of prompts: the rules of the game, the label of a frame, the rubric."""
+RULES_TOKENS, ANSWER_RULES_TOKENS, FUNCTION_TOKENS, LABEL_TOKENS, JUDGE_TOKENS = 350, 130, 130, 12, 750
+"""Of prompts: the rules of the game, those where there is no tool, the tool as a function, the label of a frame, the rubric."""
 
 LOOKED, SAID, JUDGED = 3, 120, 120
 """Likely: turns of an episode, tokens of a reply and of a verdict."""
@@ -49,10 +49,12 @@ class EpisodeLoad(NamedTuple):
     reply_tokens: int
 
 
-def episode_load(limits: Limits, frame_tokens: int, question_tokens: float, turns: int, reply: int) -> EpisodeLoad:
+def episode_load(
+    limits: Limits, frame_tokens: int, question_tokens: float, turns: int, reply: int, rules: int = RULES_TOKENS
+) -> EpisodeLoad:
     """An episode of so many turns, with replies of so many tokens."""
     n_shown, n_images = limits.first_frames, 0
-    context, prompt = RULES_TOKENS + question_tokens + n_shown * (frame_tokens + LABEL_TOKENS), 0.0
+    context, prompt = rules + question_tokens + n_shown * (frame_tokens + LABEL_TOKENS), 0.0
     for _ in range(turns):
         prompt, n_images = prompt + context, n_images + n_shown
         context += reply + question_tokens + limits.frames_per_call * (frame_tokens + LABEL_TOKENS)

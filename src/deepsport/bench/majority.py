@@ -5,17 +5,17 @@
     text without facts                the most frequent reference
 
 counted over questions of the same sport; over all sports where those tell nothing. What is about the same match, or the same
-video where no match is known, never counts: the counts of a match are taken off the whole, so that any number of questions is
-counted once. Among equals the first in the order of the alphabet wins, never the first in the order offered.
+video file where no match is known, never counts: the counts of a match are taken off the whole, so that any number of questions
+is counted once. Among equals the first in the order of the alphabet wins, never the first in the order offered.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from os.path import realpath
 
 from deepsport.agent.grammar import write_answer
 from deepsport.bench.evaluate import on_record, seed_of
-from deepsport.bench.score import cluster_of
 from deepsport.records import Choice, Episode, FreeText, Number, Question, StopReason, Turn
 from deepsport.run import Run
 
@@ -54,17 +54,17 @@ class Majority:
         """Counts each question once."""
         self._whole = Counts()
         self._own: defaultdict[str, Counts] = defaultdict(Counts)
-        """By match: what is taken off the whole for questions about it."""
+        """By match or video: what is taken off the whole for questions about it."""
         for question in questions:
             self._whole.add(question)
-            self._own[cluster_of(question)].add(question)
+            self._own[_about(question)].add(question)
         self._ranked = {
             key: sorted(counts.items(), key=lambda item: (-item[1], item[0])) for key, counts in self._whole.said.items()
         }
 
     def answer(self, question: Question) -> str:
         """What is most often right elsewhere."""
-        own = self._own.get(cluster_of(question)) or Counts()
+        own = self._own.get(_about(question)) or Counts()
         match question.gold:
             case Choice() | FreeText(facts=(_, *_)):
                 return ", ".join(self._option(question, own, kind, options) for kind, options, _ in _closed(question))
@@ -112,6 +112,11 @@ def guess_all(questions: Sequence[Question], learnt: Majority, run: Run, name: s
             finished[question.id, 0] = _episode(question, learnt.answer(question), seed_of(seed, question.id))
             run.append(name, finished[question.id, 0])
     return [finished[question.id, 0] for question in questions]
+
+
+def _about(question: Question) -> str:
+    """The match, else the video file, however its path is written: two sets may lie in different folders."""
+    return (question.provenance and question.provenance.match) or realpath(question.video)
 
 
 def _episode(question: Question, answer: str, seed: int) -> Episode:

@@ -98,9 +98,9 @@ def settled(config: BenchConfig) -> BenchConfig:
     system has a name. Raises BadConfig for a protocol by which nobody can be asked."""
     if config.protocol is Protocol.IMPORTED:
         raise BadConfig("protocol = imported: `deepsport bench import` makes such a run, from answers that were given elsewhere")
-    endpoint, found = config.endpoint, dict[str, object](native_tools=config.native_tools and config.with_tool)
+    endpoint, found = config.endpoint, dict[str, object](native_tools=config.native_tools and config.with_tool, majority_of="")
     if config.protocol is Protocol.MAJORITY:
-        found |= {"model": Protocol.MAJORITY.value, "endpoint": None, "runs": 1}
+        found |= {"model": Protocol.MAJORITY.value, "endpoint": None, "runs": 1, "majority_of": config.majority_of}
     elif endpoint:
         bound = endpoint if "max_reply_tokens" in endpoint.model_fields_set - config.model_fields_set else config
         most = {"max_reply_tokens": bound.max_reply_tokens}

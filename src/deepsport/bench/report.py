@@ -1,7 +1,7 @@
 """What a benchmark writes down: one record per system, one per pair, and the whole as `report.json`.
 
 Scores run from 0 to 100, rates from 0 to 1; None stands where there was nothing to measure, never 0. An interval is the 95 %
-interval clustered by video, None below two videos.
+interval clustered by match, or by video where no match is known, None below two of these.
 """
 
 from pydantic import Field
@@ -90,7 +90,7 @@ class SystemReport(Record):
     n_questions: int
     n_videos: int
     unscored: int
-    """Questions without a verdict: faults of server or video, and answers that only a judge could score."""
+    """Answers without a verdict: faults of server or video, and what only a judge could score."""
     stop_reasons: dict[StopReason, int]
     failures: dict[Failure, int]
     valid_action_rate: float | None
@@ -110,8 +110,9 @@ class SystemReport(Record):
     macro_ci95: tuple[float, float] | None = None
     n_runs: int = 1
     score_by_run: tuple[float, ...] = ()
+    """Of the runs with a scored answer, in their order."""
     temporal_iou: float | None = None
-    """Mean IoU of the best window with the event, over the same questions as the hit rate; no call is 0."""
+    """Mean IoU of the best window with the event, over the questions of the hit rate whose event lasts; no call is 0."""
     offset_s: float | None = None
     """Median distance of its centre from the event's, either way, over those with an accepted call."""
     redundant_call_rate: float | None = None
@@ -119,7 +120,8 @@ class SystemReport(Record):
     prompt_tokens_per_question: float | None = None
     reply_tokens_per_question: float | None = None
     frames_per_right: float | None = None
-    """Frames shown in all, over the sum of accuracies; so for tokens and cost."""
+    """Frames shown on the scored questions, over the sum of their accuracies; so for tokens and cost. What nobody has judged yet
+    may be right, so its cost does not count."""
     tokens_per_right: float | None = None
     usd_per_question: float | None = None
     usd_per_right: float | None = None

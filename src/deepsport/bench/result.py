@@ -7,12 +7,14 @@ scores.jsonl     one line per answer, in the order of the questions: made from t
 report.json      every figure; timing.json holds what a clock said
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from deepsport.bench.evaluate import number_of
+from deepsport.bench.measure import compare
 from deepsport.bench.recipe import BenchConfig, Protocol
+from deepsport.bench.report import Report, SystemReport
 from deepsport.bench.score import Score, score
 from deepsport.config import load
 from deepsport.durable import read_records
@@ -22,6 +24,12 @@ from deepsport.reward.judge import Verdict, case_of_answer
 
 _LOOKED_ELSEWHERE: dict[str, None] = dict.fromkeys(("hit", "seen", "seen_at", "iou", "offset_s"))
 """What nobody knows of answers that were given somewhere else: an episode without frames is not one that missed the event."""
+_UNKNOWN_ELSEWHERE: dict[str, object] = {
+    **dict.fromkeys(
+        ("valid_action_rate", "tool_calls_per_question", "over_call_rate", "frames_per_question", "frames_per_right")
+    ),
+    "turns": (),
+}
 EPISODES, VERDICTS, SCORES = "episodes.jsonl", "verdicts.jsonl", "scores.jsonl"
 
 
@@ -41,7 +49,7 @@ class Result:
     folder: Path
     config: BenchConfig
     episodes: list[Episode]
-    """In the order of the questions, run by run; one for each question and run."""
+    """Question by question, all runs of one in a row."""
     scores: list[Score]
     """As many, in the same order."""
     judged: list[Judged]
@@ -73,6 +81,17 @@ def scores_of(episodes: Sequence[Episode], judged: Iterable[Judged], config: Ben
         for episode in episodes
     ]
     return [one.model_copy(update=_LOOKED_ELSEWHERE) for one in made] if config.protocol is Protocol.IMPORTED else made
+
+
+def report_of(config: BenchConfig, made: Sequence[Score], versions: Mapping[str, str] | None = None) -> Report:
+    """`report.json` of one run. Raises BadRecord if a question occurs twice in a run."""
+    report = compare({config.system: made}, seed=config.seed, versions=versions)
+    return report.model_copy(update={"systems": {config.system: as_known(report.systems[config.system], config)}})
+
+
+def as_known(report: SystemReport, config: BenchConfig) -> SystemReport:
+    """Without what nobody knows of answers that were given somewhere else: they were not shown 0 frames."""
+    return report.model_copy(update=_UNKNOWN_ELSEWHERE) if config.protocol is Protocol.IMPORTED else report
 
 
 def run_of(episode: Episode, config: BenchConfig) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Literal
 
-from deepsport.bench.diagnose import Failure, event_seen, failure, window_met
+from deepsport.bench.diagnose import Failure, event_seen, failure, sight_of, window_met
 from deepsport.policy.openai.allowance import Price
 from deepsport.records import (
     Choice,
@@ -30,6 +30,8 @@ from deepsport.reward.numerals import read_number
 from deepsport.reward.temporal import temporal_iou, window_iou
 
 FREE = Price()
+HIGHEST_NUMBER = 1e100
+"""Nobody counts further: an answer beyond it names no number, rather than making every mean infinite."""
 
 
 class Score(Record):
@@ -74,13 +76,14 @@ class Score(Record):
     n_frames: int
     """Shown, the sparse ones included."""
     hit: bool | None
-    """A window met the event; None for easy questions, and where nobody knows when the event is. So are the next four."""
+    """A window met the event; no call is a miss. None for easy questions, and where nobody knows when the event is: so are the
+    next four."""
     seen: bool | None
     """A frame of the event was shown."""
     seen_at: int | None
     """The turn whose call first showed it, from 1; 0: a sparse frame did; None too if none was shown."""
     iou: float | None
-    """Temporal IoU of the best window with the event."""
+    """Temporal IoU of the best window with the event, 0 without a call; None too for an instant, which has no length to share."""
     offset_s: float | None
     """Centre of that window minus centre of the event; None too without an accepted call."""
     prompt_tokens: int
@@ -113,8 +116,8 @@ def score(
         chance=chance_of(gold),
         stop=episode.stop,
         answer=answered(episode),
-        reference=None if gold is None else f"{gold.answer:g}" if isinstance(gold, Number) else gold.answer,
-        value=read_number(answered(episode) or "") if isinstance(gold, Number) else None,
+        reference=reference_of(gold),
+        value=_value(answered(episode)) if isinstance(gold, Number) else None,
         reference_value=gold.answer if isinstance(gold, Number) else None,
         unit=gold.unit if isinstance(gold, Number) else "",
         accuracy=made.accuracy,
@@ -129,7 +132,7 @@ def score(
         hit=window_met(episode) if sought else None,
         seen=event_seen(episode) if sought else None,
         seen_at=_seen_at(episode) if sought else None,
-        iou=temporal_iou(episode) if sought else None,
+        iou=temporal_iou(episode) if sought and not _is_instant(question) else None,
         offset_s=_offset_s(episode) if sought else None,
         prompt_tokens=usage.prompt_tokens,
         reply_tokens=usage.reply_tokens,
@@ -171,10 +174,15 @@ def chance_of(gold: Gold | None) -> float:
             return 0.0
 
 
+def reference_of(gold: Gold | None) -> str | None:
+    """The right answer as a text; None if nobody knows it."""
+    return f"{gold.answer:.15g}" if isinstance(gold, Number) else gold and gold.answer
+
+
 def redundant_calls(episode: Episode) -> Iterator[Turn]:
     """Turns whose accepted call taught nothing: all its frames had been shown, the sparse frames were enough, or the event had
     been seen and no further frame of it came."""
-    event = episode.question.window
+    event = sight_of(episode.question.window)
     shown = set(episode.first_frames)
 
     def of_event(turn: Turn) -> bool:
@@ -187,8 +195,17 @@ def redundant_calls(episode: Episode) -> Iterator[Turn]:
         shown.update(turn.frames)
 
 
+def _value(answer: str | None) -> float | None:
+    value = read_number(answer or "")
+    return value if value is not None and abs(value) <= HIGHEST_NUMBER else None
+
+
+def _is_instant(question: Question) -> bool:
+    return question.window is not None and question.window.start_s == question.window.end_s
+
+
 def _seen_at(episode: Episode) -> int | None:
-    event = episode.question.window
+    event = sight_of(episode.question.window)
     shown = [episode.first_frames, *(turn.frames for turn in episode.turns)]
     places = (place for place, frames in enumerate(shown) if event and any(event.contains(frame.time_s) for frame in frames))
     return next(places, None)

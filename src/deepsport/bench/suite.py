@@ -11,19 +11,20 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from deepsport.bench.answering import Answers, Bench, Local, answers
+from deepsport.bench.answering import Answers, Bench, Local, answers, tables_of
+from deepsport.bench.endpoints import require_usable
 from deepsport.bench.evaluate import require_distinct
 from deepsport.bench.measure import compare
 from deepsport.bench.recipe import BenchConfig
 from deepsport.bench.report import Report, Timing
 from deepsport.bench.reporting.curves import read_curves
 from deepsport.bench.reporting.report_html import report_page
-from deepsport.bench.result import EPISODES, SCORES, VERDICTS, scores_of
+from deepsport.bench.result import EPISODES, SCORES, VERDICTS, report_of, scores_of
 from deepsport.bench.score import Score, scores
 from deepsport.bench.tasks import hold_to, load_questions
 from deepsport.bench.timing import timing_of
 from deepsport.bench.unscored import is_open, unscored_because
-from deepsport.config import dump
+from deepsport.config import dump, load
 from deepsport.durable import disk_errors
 from deepsport.errors import BadRecord
 from deepsport.records import Episode
@@ -63,10 +64,11 @@ def run_bench(
     spent what it may, or lost an answer under `fail_on_error`: what is finished is kept, and the same command goes on."""
     questions = load_questions(Path(config.questions))[: config.limit]
     require_distinct(questions)
+    require_usable(tables_of(config), max_usd)
     learnt_from = load_questions(Path(config.majority_of)) if config.majority_of else questions
     with Run.open(folder, config, fresh=fresh) as run, FrameSource() as source:
         hold_to(run, questions if learnt_from is questions else [*questions, *learnt_from])
-        found = _outcome(run)
+        found = _outcome(run, config)
         if found and not found.n_open:
             return found
         bench = Bench(
@@ -107,9 +109,8 @@ def _finish(bench: Bench, answers: Answers) -> Outcome:
     run, config = bench.run, bench.config
     with run.stage(FINISH) as facts:
         made = scores_of(answers.episodes, answers.judged, config)
-        report = compare({config.system: made}, seed=config.seed, versions=run.versions)
+        report = report_of(config, made, run.versions)
         timing = timing_of(answers.episodes, made, run.seconds_per_stage())
-        run.write("config.toml", dump(config))  # prices may have changed since the run began
         run.rewrite(EPISODES, answers.episodes)
         if answers.judged:
             run.rewrite(VERDICTS, answers.judged)
@@ -117,14 +118,17 @@ def _finish(bench: Bench, answers: Answers) -> Outcome:
         run.write(TIMING, timing.model_dump_json(indent=1) + "\n")
         first = [(episode, score) for episode, score in zip(answers.episodes, made, strict=True) if not score.run]
         write_page(run, report, {config.system: first}, bench.source, {config.system: timing})
-        run.rewrite(SCORES, made)  # last: while it speaks of open answers, the run is not finished
+        run.rewrite(SCORES, made)  # after the others: while it speaks of open answers, the run is not finished
+        run.write("config.toml", dump(config))  # last: while it holds other prices, the figures are not those of these
         facts["usd"] = answers.usd
     return Outcome(report=report, unscored=unscored_because(made), n_open=sum(map(is_open, made)), usd=answers.usd)
 
 
-def _outcome(run: Run) -> Outcome | None:
-    """What the files of a finished run say; None if one is missing, or was written by another version."""
+def _outcome(run: Run, config: BenchConfig) -> Outcome | None:
+    """What the files of a finished run say; None if one is missing, or was written by another version or at other prices."""
     stage = run.stage_record(FINISH)
+    if load(BenchConfig, run.path("config.toml")).price != config.price:
+        return None
     if not stage.done or not all(run.path(name).is_file() for name in (REPORT, SCORES)):
         return None
     try:

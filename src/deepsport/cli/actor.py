@@ -1,14 +1,14 @@
 """Which policy acts: from the options of a command to a policy and the prompt it was made for."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepsport.errors import BadConfig, PolicyError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from deepsport.agent.prompt import PromptStyle
+    from deepsport.bench.recipe import BenchConfig
     from deepsport.policy.base import Policy
 
 ORACLE = "arena-oracle"
@@ -43,12 +43,25 @@ def remote_actor(endpoint: str, model: str | None, native_tools: bool) -> Actor:
     return Actor(OpenAIPolicy(model, endpoint, native_tools=native_tools), PromptStyle.FULL)
 
 
-def oracle_actor(folder: "Path") -> Actor:
+def oracle_actor(folder: Path) -> Actor:
     """The teacher of the arena set in a folder. Raises BadConfig if there is none."""
     from deepsport.agent.prompt import PromptStyle
     from deepsport.arena.oracle import open_oracle
 
     return Actor(open_oracle(folder), PromptStyle.FULL, arena_only=True)
+
+
+def model_of_run(config: "BenchConfig") -> "tuple[Policy, PromptStyle]":
+    """What runs here in a benchmark, and the prompt it was made for. Raises BadConfig or PolicyError."""
+    actor = oracle_actor(Path(config.questions).parent) if config.model == ORACLE else local_actor(config.model)
+    return actor.policy, actor.style
+
+
+def require_known(model: str) -> None:
+    """Whether a name can be that of a model that runs here, without loading anything. Raises BadConfig."""
+    if model not in ("nano", ORACLE) and not Path(model).exists() and model.count("/") != 1:
+        names = f"nano, {ORACLE}, the folder of a checkpoint or a run, or a hub id (OWNER/NAME)"
+        raise BadConfig(f"there is no model {model!r}: give {names}")
 
 
 def local_actor(model: str) -> Actor:

@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deepsport.cli.actor import model_of_run
 from deepsport.cli.compare import compare
 from deepsport.cli.foretold import print_loads
 from deepsport.cli.lmms import export_lmms
-from deepsport.cli.plain import plain, plain_errors
+from deepsport.cli.plain import fail, plain, plain_errors
 from deepsport.cli.predictions import import_answers
 from deepsport.cli.rejudge import rejudge
 from deepsport.cli.report import report
 
 if TYPE_CHECKING:
-    from deepsport.agent.prompt import PromptStyle
     from deepsport.bench.recipe import BenchConfig
     from deepsport.bench.suite import Outcome
-    from deepsport.policy.base import Policy
 
 Option = str | int | float | bool | None
 
@@ -77,7 +76,7 @@ def run(
         if dry_run:
             _foretell(config)
         else:
-            local = partial(_local, config)
+            local = partial(model_of_run, config)
             _say(run_bench(out, config, local, max_usd=max_cost, fail_on_error=fail_on_error, fresh=fresh), out)
 
 
@@ -96,7 +95,8 @@ def _config(
     questions: Path, overrides: list[str], recipe: Path | None, model: str | None, options: Mapping[str, Option]
 ) -> "BenchConfig":
     """Recipe, settings and options as one, the later ones winning. Raises BadConfig."""
-    from deepsport.bench.recipe import BenchConfig, settled
+    from deepsport.bench.recipe import BenchConfig, Protocol, settled
+    from deepsport.cli.actor import require_known
     from deepsport.config import load
     from deepsport.errors import BadConfig
 
@@ -104,6 +104,8 @@ def _config(
     if address and not (model or recipe or any(setting.startswith("endpoint.model=") for setting in overrides)):
         advice = f"Name it with --model; `deepsport doctor --endpoint {address}` lists what is served."
         raise BadConfig(f"--endpoint needs the name of a model. {advice}")
+    if recipe is None and bool(options["judge.base_url"]) != bool(options["judge.model"]) and not overrides:
+        raise BadConfig("a judge needs both --judge-endpoint and --judge-model")
     given = [*overrides, *_settings({"questions": str(questions), **options})]
     if address and model:
         given += _settings({"endpoint.model": model})
@@ -112,6 +114,8 @@ def _config(
         config = load(BenchConfig, recipe, [*given, *_settings({"endpoint.model" if config.endpoint else "model": model})])
     if config.native_tools and not config.endpoint:
         raise BadConfig("--native-tools is for servers: give --endpoint too, or leave it out")
+    if not config.endpoint and config.protocol is not Protocol.MAJORITY:
+        require_known(config.model)
     return settled(config)
 
 
@@ -119,13 +123,6 @@ def _settings(values: Mapping[str, Option]) -> list[str]:
     """As `key=value`, the value in TOML; what was not given is left out."""
     written = {key: json.dumps(value, ensure_ascii=False) for key, value in values.items() if value is not None}
     return [f"{key}={value}" for key, value in written.items()]
-
-
-def _local(config: "BenchConfig") -> "tuple[Policy, PromptStyle]":
-    from deepsport.cli.actor import ORACLE, local_actor, oracle_actor
-
-    actor = oracle_actor(Path(config.questions).parent) if config.model == ORACLE else local_actor(config.model)
-    return actor.policy, actor.style
 
 
 def _foretell(config: "BenchConfig") -> None:
@@ -142,7 +139,8 @@ def _foretell(config: "BenchConfig") -> None:
         typer.echo("No endpoint is asked, so nothing is paid.")
         return
     print_loads(expected.likely, expected.most)
-    typer.echo("likely: two looks and an answer of 120 tokens each; at most: every turn, frame and token that the recipe allows")
+    likely = "two looks and an answer, of 120 tokens each" if config.with_tool else "an answer of 120 tokens"
+    typer.echo(f"likely: {likely}; at most: every turn, frame and token that the recipe allows")
 
 
 def _say(outcome: "Outcome", folder: Path) -> None:
@@ -155,6 +153,8 @@ def _say(outcome: "Outcome", folder: Path) -> None:
         typer.echo(plain(f"without a score: {n} {'answer' if n == 1 else 'answers'}: {reason}"))
     if outcome.usd:
         typer.echo(f"${outcome.usd:.4f} paid, by all attempts together")
+    if outcome.unscored and all(system.score is None for system in outcome.report.systems.values()):
+        fail("nothing was scored, so nothing was measured; the same command asks again what was lost")
     typer.echo(f"{folder / 'report.html'} shows episodes; {folder / 'report.json'} holds every figure.")
 
 

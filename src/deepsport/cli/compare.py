@@ -35,12 +35,19 @@ def compare(
     with plain_errors():
         from deepsport.bench.comparing.comparison import compare_runs
         from deepsport.bench.comparing.comparison_text import comparison_page, flips_csv
+        from deepsport.bench.judged.judging import needs_judge
         from deepsport.bench.result import VERDICTS, load_result
         from deepsport.durable import write_atomic
 
         if verdicts and not any((folder / verdicts).is_file() for folder in (a, b)):
             fail(f"neither run has a file {verdicts}. `deepsport bench rejudge` makes one, and says how it is called.")
-        comparison = compare_runs(load_result(a, verdicts or VERDICTS), load_result(b, verdicts or VERDICTS), seed=seed)
+        runs = [load_result(folder, verdicts or VERDICTS) for folder in (a, b)]
+        for run in runs:
+            if verdicts and not (run.folder / verdicts).is_file() and any(map(needs_judge, run.episodes)):
+                fail(
+                    f"{run.folder} has no file {verdicts}, so its free answers would not count: `deepsport bench rejudge` it too."
+                )
+        comparison = compare_runs(*runs, seed=seed)
         if csv:
             write_atomic(csv, flips_csv(comparison))
         if html:

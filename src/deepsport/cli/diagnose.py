@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deepsport.cli.actor import model_of_run
 from deepsport.cli.plain import fail, plain, plain_errors
 
 if TYPE_CHECKING:
-    from deepsport.agent.prompt import PromptStyle
     from deepsport.bench.diagnosis.planted import PlantedOutcome
     from deepsport.bench.diagnosis.summary import DiagnosisReport
-    from deepsport.bench.recipe import BenchConfig
-    from deepsport.policy.base import Policy
     from deepsport.policy.openai import EndpointConfig
 
 
@@ -27,7 +25,7 @@ def diagnose(
     ] = (0.0, 0.0),
     labels: Annotated[Path | None, typer.Option(help="A CSV file with people's labels: question_id, failure.")] = None,
     max_cost: Annotated[float | None, typer.Option(min=0, help="US dollars that all attempts together may spend.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where it is written. [the run itself]")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where it is written, if not in the run itself.")] = None,
     planted: Annotated[bool, typer.Option("--planted", help="Test the diagnosis: on policies that fail in a known way.")] = False,
 ) -> None:
     """Tell for each wrong answer whether looking, seeing or something else failed, and by what evidence.
@@ -48,7 +46,7 @@ def diagnose(
         from deepsport.bench.diagnosis.gathering import Means
         from deepsport.bench.result import load_result
 
-        local = partial(_local, load_result(folder).config)
+        local = partial(model_of_run, load_result(folder).config)
         examiner = _examiner(judge_endpoint, judge_model, judge_prices)
         means = Means(local=local, with_replay=replay, examiner=examiner, max_usd=max_cost)
         _say(diagnose_folder(folder, means, out=out, labels=labels), out or folder)
@@ -62,13 +60,6 @@ def _examiner(address: str | None, model: str | None, prices: tuple[float, float
     if address is None or model is None:
         fail("--judge-endpoint and --judge-model belong together: give both, or neither")
     return EndpointConfig(model=model, base_url=address, prompt_usd=prices[0], reply_usd=prices[1])
-
-
-def _local(config: "BenchConfig") -> "tuple[Policy, PromptStyle]":
-    from deepsport.cli.actor import ORACLE, local_actor, oracle_actor
-
-    actor = oracle_actor(Path(config.questions).parent) if config.model == ORACLE else local_actor(config.model)
-    return actor.policy, actor.style
 
 
 def _say(report: "DiagnosisReport", folder: Path) -> None:

@@ -17,7 +17,7 @@ def distill(
     recipe: Annotated[Path, typer.Argument(help="A TOML recipe.", show_default=False)],
     overrides: Annotated[list[str] | None, typer.Argument(help="Settings, as key=value.", show_default=False)] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The run directory; a run that was stopped goes on. [runs/NAME-OF-RECIPE]")
+        Path | None, typer.Option("--out", "-o", help="The run directory, runs/NAME-OF-RECIPE if none is given; a run goes on.")
     ] = None,
     max_cost: Annotated[float | None, typer.Option(min=0, help="US dollars that all attempts together may spend.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print requests, tokens and cost; send nothing.")] = False,

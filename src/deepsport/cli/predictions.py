@@ -18,8 +18,10 @@ def import_answers(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The run directory to make.")],
     system: Annotated[str, typer.Option("--system", "--name", help="What the system is called in reports.")],
-    id_key: Annotated[str, typer.Option(help="Where a record has the question's id. [id, question_id or qid]")] = "",
-    answer_key: Annotated[str, typer.Option(help="Where it has the answer. [answer, prediction, pred, response or output]")] = "",
+    id_key: Annotated[str, typer.Option(help="Where a record has the question's id, if not as id, question_id or qid.")] = "",
+    answer_key: Annotated[
+        str, typer.Option(help="Where it has the answer, if not as answer, prediction, pred, response or output.")
+    ] = "",
     missing: Annotated[Literal["wrong", "unscored"], typer.Option(help="What a question without an answer counts as.")] = "wrong",
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete what the folder holds.")] = False,
 ) -> None:

@@ -29,7 +29,9 @@ def rejudge(
     labels: Annotated[
         Path | None, typer.Option(help="What people say, as CSV; alone, it is held against the scores that the run has.")
     ] = None,
-    key_env: Annotated[str, typer.Option(help="The environment variable that holds the judge's key. [OPENAI_API_KEY]")] = "",
+    key_env: Annotated[
+        str, typer.Option(help="The environment variable that holds the judge's key, if not OPENAI_API_KEY.")
+    ] = "",
     prompt_usd: Annotated[float, typer.Option(min=0, help="US dollars for a million tokens of prompts.")] = 0.0,
     reply_usd: Annotated[float, typer.Option(min=0, help="US dollars for a million tokens of replies.")] = 0.0,
     max_cost: Annotated[float | None, typer.Option(min=0, help="US dollars that this judge may cost in all attempts.")] = None,
@@ -49,7 +51,7 @@ def rejudge(
         from deepsport.policy.openai import EndpointConfig
 
         if (judge_endpoint is None) != (judge_model is None):
-            fail("--judge-endpoint and --judge-model belong together")
+            fail("--judge-endpoint and --judge-model belong together: give both, or neither")
         if sum((judge_endpoint is not None, own, offline)) > 1:
             fail("name one judge: an endpoint with its model, --own or --offline")
         said = read_labels(labels) if labels else None
@@ -91,7 +93,7 @@ def _say(found: "Rejudged") -> None:
 
 def _say_agreements(agreements: "Sequence[Agreement]") -> None:
     if not agreements:
-        typer.echo("there is nobody to agree with: no answer has two opinions")
+        typer.echo("there is nobody to agree with: no answer has two opinions; --all judges what a rule has scored, too")
         return
     from rich.console import Console
     from rich.table import Table

@@ -25,13 +25,24 @@ class Graded:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A reply that is no verdict. What is wrong is in our words only: it goes back to the judge."""
+    """A reply that is not what was asked for. What is wrong is in our words only: it goes back to who replied."""
 
     wrong: str
 
 
 def read_verdict(text: str) -> Graded | Unreadable:
     """Reads one reply. Never raises."""
+    found = read_reasoned(text, "points")
+    if isinstance(found, Unreadable):
+        return found
+    reason, points = found
+    if points is None or (type(points) is int and 0 <= points <= FULL_POINTS):  # bool is an int, and 7.5 is off the scale
+        return Graded(points, reason)
+    return Unreadable(f'"points" is neither a whole number from 0 to {FULL_POINTS} nor null')
+
+
+def read_reasoned(text: str, name: str) -> tuple[str, object] | Unreadable:
+    """The reason, made harmless, and what stands under `name`: a reply is an object of these two and no more. Never raises."""
     if len(text) > MAX_REPLY_CHARS:
         return Unreadable(f"it has more than {MAX_REPLY_CHARS} characters")
     text = text.strip()
@@ -39,7 +50,7 @@ def read_verdict(text: str) -> Graded | Unreadable:
         _, closed, text = text.partition("</think>")
         if not closed:
             return Unreadable("<think> is not closed")
-    return _read_object(_unfenced(text.strip()))
+    return _read_object(_unfenced(text.strip()), name)
 
 
 def _unfenced(text: str) -> str:
@@ -49,21 +60,19 @@ def _unfenced(text: str) -> str:
     return inside if first.strip() in ("```", "```json") and last.strip() == "```" else text
 
 
-def _read_object(text: str) -> Graded | Unreadable:
+def _read_object(text: str, name: str) -> tuple[str, object] | Unreadable:
     if not text.strip():
         return Unreadable("it is empty")
     try:
-        verdict: object = json.loads(text, object_pairs_hook=_distinct)
+        said: object = json.loads(text, object_pairs_hook=_distinct)
     except (ValueError, RecursionError):
         return Unreadable("it is not one JSON object and nothing else")
-    if not isinstance(verdict, dict) or set(fields := cast(dict[str, object], verdict)) != {"reason", "points"}:
-        return Unreadable('it is not an object with exactly the keys "reason" and "points"')
-    points, reason = fields["points"], fields["reason"]
+    if not isinstance(said, dict) or set(fields := cast(dict[str, object], said)) != {"reason", name}:
+        return Unreadable(f'it is not an object with exactly the keys "reason" and "{name}"')
+    reason = fields["reason"]
     if not isinstance(reason, str) or not (reason := neutralise(reason, MAX_REASON_CHARS)):
         return Unreadable('"reason" is not a text')
-    if points is None or (type(points) is int and 0 <= points <= FULL_POINTS):  # bool is an int, and 7.5 is off the scale
-        return Graded(points, reason)
-    return Unreadable(f'"points" is neither a whole number from 0 to {FULL_POINTS} nor null')
+    return reason, fields[name]
 
 
 def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:

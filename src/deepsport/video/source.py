@@ -2,7 +2,8 @@
 
 Decoders stay open and pictures are kept for a while. Files nobody vouches for (`trusted=False`) are probed and decoded in a
 process of their own, with limits on time and memory. A file that is replaced after it was first asked for is refused, since
-frame indices taken from the old one mean nothing in the new one; asking for its `info` starts over.
+frame indices taken from the old one mean nothing in the new one; asking for its `info` starts over, for all who ask: whoever has
+asked before compares the `state`.
 """
 
 import threading
@@ -19,7 +20,7 @@ from deepsport.video.pixels import Pixels
 from deepsport.video.probe import VideoInfo
 from deepsport.video.remote import RemoteDecoders
 
-__all__ = ["FrameSource", "Pixels", "Shown", "VideoInfo"]
+__all__ = ["FrameSource", "Pixels", "Shown", "Stamp", "VideoInfo"]
 
 
 PICTURE_BYTES = 256 * 2**20
@@ -94,6 +95,11 @@ class FrameSource:
         facts = self._facts_of(path, stamp)
         facts.info = facts.info or self.decoders.info(path, stamp)
         return facts.info
+
+    def state(self, path: str) -> Stamp | None:
+        """What tells the file that is asked for from one that takes its place; None before it was asked for."""
+        with self._lock:
+            return self._stamps.get(path)
 
     def frames(self, path: str, indices: Sequence[int]) -> list[Pixels]:
         """RGB pictures, [height, width, 3] each, in the order asked, for the caller alone. Raises BadVideo."""

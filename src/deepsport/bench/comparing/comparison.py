@@ -10,15 +10,16 @@ from typing import Literal
 
 import numpy as np
 
-from deepsport.bench.comparing.pairing import Paired, clusters_of, pair_up
+from deepsport.bench.comparing.pairing import Paired, clusters_of, pair_up, rights_of
 from deepsport.bench.comparing.slices import Slice, slices_of
 from deepsport.bench.diagnose import FAILED_BELOW
-from deepsport.bench.measure import measure, paired
+from deepsport.bench.measure import paired
+from deepsport.bench.recipe import Protocol
 from deepsport.bench.report import PairedReport
 from deepsport.bench.reporting.side_by_side import names
 from deepsport.bench.result import Result
 from deepsport.bench.score import Score
-from deepsport.bench.stats import mean_interval
+from deepsport.bench.stats import Interval, mean_interval
 from deepsport.records import Record
 from deepsport.reward.gated import FAULTS
 
@@ -60,13 +61,13 @@ class Change(Record):
 
 
 class Side(Record):
-    """One of the two runs, on the questions that both answered."""
+    """One of the two runs, on the questions that both answered; its score on those that both have a verdict on, each once."""
 
     name: str
     """Of the system, with what tells it from the other."""
     system: str
     protocol: str
-    score: float | None
+    score: float
     ci95: tuple[float, float] | None
     unscored: int
     """Answers without a verdict."""
@@ -102,19 +103,22 @@ def compare_runs(a: Result, b: Result, *, seed: int = 0) -> Comparison:
 
     Raises BadRecord if they have no scored question in common, or if one id means two different questions."""
     asked = pair_up(a, b)
+    elsewhere = Protocol.IMPORTED in (a.config.protocol, b.config.protocol)  # nobody knows what it looked at and paid
     scored = [one for one in asked if one.scored]
     scores_a, scores_b = [score for one in asked for score in one.a], [score for one in asked for score in one.b]
-    name_a, name_b = names([a, b])
-    side_a, side_b = _side(name_a, a, scores_a, seed), _side(name_b, b, scores_b, seed)
+    pair = paired(scores_b, scores_a, seed=seed)
+    (right_a, right_b), clusters, (name_a, name_b) = rights_of(scored), clusters_of(scored), names([a, b])
+    side_a = _side(name_a, a, scores_a, mean_interval(right_a, clusters, seed=seed), fmean(right_a))
+    side_b = _side(name_b, b, scores_b, mean_interval(right_b, clusters, seed=seed), fmean(right_b))
     return Comparison(
         a=side_a,
         b=side_b,
-        pair=paired(scores_b, scores_a, seed=seed),
+        pair=pair,
         only_a=_only(a, b),
         only_b=_only(b, a),
         flips=tuple(_flips(scored)),
         slices=tuple(slices_of(scored, seed=seed)),
-        changes=tuple(_changes([one for one in asked if not one.lost], seed)),
+        changes=() if elsewhere else tuple(_changes([one for one in asked if not one.lost], seed)),
         warnings=(*_other_questions(a, b), *_other_judges(side_a, side_b)),
         seed=seed,
     )
@@ -125,17 +129,16 @@ def _only(run: Result, other: Result) -> tuple[str, ...]:
     return tuple(dict.fromkeys(score.question_id for score in run.scores if score.question_id not in theirs))
 
 
-def _side(name: str, run: Result, scores: Sequence[Score], seed: int) -> Side:
-    report = measure(scores, seed=seed)
+def _side(name: str, run: Result, scores: Sequence[Score], span: Interval | None, right: float) -> Side:
     return Side(
         name=name,
         system=run.name,
         protocol=run.config.protocol,
-        score=report.score,
-        ci95=report.ci95,
-        unscored=report.unscored,
-        n_runs=report.n_runs,
-        judges=report.judges,
+        score=100 * right,
+        ci95=span and (100 * span[0], 100 * span[1]),
+        unscored=sum(score.accuracy is None for score in scores),
+        n_runs=len({score.run for score in scores}),
+        judges=tuple(sorted({score.verdict.judge for score in scores if score.verdict})),
     )
 
 
@@ -165,13 +168,12 @@ def _changes(asked: Sequence[Paired], seed: int) -> Iterator[Change]:
         if not any(a_N) and not any(b_N):
             continue
         differences = np.subtract(b_N, a_N)
-        span = mean_interval(differences, clusters_of(asked), seed=seed) if np.ptp(differences) else None
         yield Change(
             name=name,
             a=fmean(a_N),
             b=fmean(b_N),
             difference=float(differences.mean()),
-            ci95=span if span and span[0] < span[1] else None,
+            ci95=mean_interval(differences, clusters_of(asked), seed=seed, bounds=None),
         )
 
 

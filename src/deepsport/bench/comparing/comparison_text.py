@@ -9,9 +9,9 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from deepsport.bench.comparing.comparison import Change, Comparison, Flip, Side
+from deepsport.bench.comparing.comparison import Change, Comparison, Flip
 from deepsport.bench.comparing.slices import Slice
-from deepsport.bench.reporting.figures import NOTHING, Cell, p_value
+from deepsport.bench.reporting.figures import Cell, p_value
 from deepsport.bench.reporting.page import render
 from deepsport.bench.reporting.report_text import csv_text
 
@@ -42,7 +42,7 @@ def lead(comparison: Comparison) -> str:
     by_bootstrap = "" if pair.p_bootstrap is None else f", {p_value(pair.p_bootstrap)} by bootstrap"
     span = f" ({_span(pair.ci95)})" if pair.ci95 else ""
     return (
-        f"{b.name} {_score(b)} against {a.name} {_score(a)}: {pair.difference:+.1f} points{span}; {p_value(pair.p)} "
+        f"{b.name} {b.score:.1f} against {a.name} {a.score:.1f}: {pair.difference:+.1f} points{span}; {p_value(pair.p)} "
         f"by sign test over videos{by_bootstrap}. Of {pair.n} questions that both have a verdict on, "
         f"{len(comparison.flipped('fixed'))} were fixed and {len(comparison.flipped('broken'))} broken."
     )
@@ -109,10 +109,6 @@ def _csv_row(flip: Flip) -> Iterator[str]:
     texts = (flip.question_id, flip.outcome, flip.sport or "", flip.dimension or "", flip.text, flip.reference or "")
     yield from map(csv_text, (*texts, answers_in_words(flip.answers_a), answers_in_words(flip.answers_b)))
     yield from (repr(flip.accuracy_a), repr(flip.accuracy_b))
-
-
-def _score(side: Side) -> str:
-    return NOTHING if side.score is None else f"{side.score:.1f}"
 
 
 def _span(ci95: tuple[float, float] | None, form: str = "+.1f") -> str:

@@ -31,7 +31,7 @@ def diagnose_folder(folder: Path, means: Means, *, out: Path | None = None, labe
     with Run.open(out or folder, None) as run, FrameSource() as source:
         diagnoses = diagnose_run(run, result, means, source)
         people = agreements(labels, result.episodes, diagnoses, result.config.seed) if labels else []
-        report = summed_up(result, diagnoses, people)
+        report = summed_up(result, diagnoses, people, examined=means.examiner is not None)
         run.write(f"{NAME}.json", report.model_dump_json(indent=1) + "\n")
         run.write(f"{NAME}.md", markdown(report))
         run.write(f"{NAME}.csv", csv_rows(diagnoses))

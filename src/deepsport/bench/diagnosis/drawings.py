@@ -18,8 +18,8 @@ ROW_PX = 30
 BAR_PX = 30
 STYLE: Mapping[Failure, str] = {Failure.TOOL_GROUNDING: "grounding", Failure.HALLUCINATION: "seeing", Failure.OTHER: "rest"}
 """Class of the style sheet."""
-N_BINS = 20
-"""Of the histogram, from a whole clip too early to a whole clip too late."""
+N_BINS = 21
+"""Of the histogram, from a whole clip too early to a whole clip too late; the middle one is on the event."""
 HISTOGRAM_PX = 150
 
 

@@ -13,17 +13,18 @@ from functools import partial
 from typing import Protocol
 
 from deepsport.agent.prompt import labelled
-from deepsport.bench.diagnosis.finding_text import Unreadable, read_finding
+from deepsport.bench.diagnosis.finding_text import read_finding
 from deepsport.bench.diagnosis.record import Examined, Finding
 from deepsport.bench.diagnosis.replay import event_indices
 from deepsport.bench.score import answered
-from deepsport.errors import BadVideo, PolicyError
+from deepsport.errors import BadVideo
 from deepsport.policy.base import Image, Message, Sampling
 from deepsport.policy.openai.endpoint import OpenAIPolicy
 from deepsport.policy.openai.written import Written
 from deepsport.records import Episode, Frame
 from deepsport.reward.judge import Section, case_of_answer
 from deepsport.reward.judged_text import delimited
+from deepsport.reward.verdict import Unreadable
 from deepsport.video.source import FrameSource
 
 ATTEMPTS = 2
@@ -63,9 +64,9 @@ class Examiner(Protocol):
         ...
 
     async def examine(self, episode: Episode) -> Examined | None:
-        """Examines one wrong answer; None if the examiner could not be reached, or the frames could not be had: ask again later.
+        """Examines one wrong answer; None if the frames could not be had: ask again later.
 
-        Raises only cancellation and what must end the run, such as a limit of cost."""
+        Raises PolicyError if the examiner could not be reached, and what must end the run, such as a limit of cost."""
         ...
 
 
@@ -96,9 +97,9 @@ class ModelExaminer:
         """See `Examiner`. Asks at most twice."""
         try:
             images = await asyncio.to_thread(self._look, episode)
-            return await self._ask(episode, images)
-        except (BadVideo, PolicyError):
+        except BadVideo:
             return None
+        return await self._ask(episode, images)
 
     async def _ask(self, episode: Episode, images: list[Image]) -> Examined:
         asked = (delimited(list(_sections(episode))), "\n", *labelled(images))

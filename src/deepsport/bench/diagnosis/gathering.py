@@ -86,9 +86,9 @@ async def gather(run: Run, result: Result, means: Means, source: FrameSource) ->
     tables = {"endpoint": asked, "judge": judge, "examiner": means.examiner}
     async with open_endpoints(run.folder, tables, means.max_usd) as endpoints:
         work = _Work(run=run, config=config, source=source, means=means, endpoints=endpoints)
+        if replays:
+            cases = await _replayed(work, cases)
         with interruptible(endpoints.allowance):
-            if replays:
-                cases = await _replayed(work, cases)
             return await _examined(work, cases)
 
 
@@ -98,16 +98,17 @@ async def _replayed(work: _Work, cases: Sequence[Case]) -> list[Case]:
     recorded = (each for each in work.run.read(COUNTERFACTUALS, Episode) if each.id in episodes)
     played = {each.id: each for each in recorded if still_holds(each, episodes[each.id])}
     missing = [episode for name, episode in episodes.items() if name not in played]
-    if missing:
-        await _play(work, missing, played)
-    verdicts = await _verdicts(work, list(played.values()))
+    model = _policy(work) if missing else None  # loaded where Ctrl-C still ends at once
+    with interruptible(work.allowance):
+        if model:
+            await _play(work, missing, played, *model)
+        verdicts = await _verdicts(work, list(played.values()))
     outcomes = {name: outcome(each, verdicts.get(name)) for name, each in played.items()}
     return [replace(case, replayed=outcomes.get(replay_id(case.episode))) for case in cases]
 
 
-async def _play(work: _Work, episodes: Sequence[Episode], played: dict[str, Episode]) -> None:
+async def _play(work: _Work, episodes: Sequence[Episode], played: dict[str, Episode], policy: Policy, style: PromptStyle) -> None:
     """Replays, each on record before the next one of its worker begins."""
-    policy, style = _policy(work)
     losses = Losses("replays")
 
     async def play(episode: Episode) -> None:
@@ -154,11 +155,15 @@ async def _examined(work: _Work, cases: Sequence[Case]) -> list[Case]:
     losses = Losses("examinations")
 
     async def examine(episode: Episode) -> None:
-        examined = await examiner.examine(episode)
+        examined, fault = None, ""
+        try:
+            examined = await examiner.examine(episode)
+        except PolicyError as error:
+            fault = str(error)
         if examined is not None:
             await asyncio.to_thread(work.run.append, FINDINGS, examined)
             found[episode.id] = examined
-        losses.count("" if examined else "no frames, or no reply.")
+        losses.count(fault)
         tick()
 
     shown = track("examine", total=len(missing), unit="answers", shown=bool(missing))

@@ -15,7 +15,7 @@ from deepsport.bench.diagnosis.drawings import STYLE, histogram, offsets, share_
 from deepsport.bench.diagnosis.record import Diagnosis
 from deepsport.bench.diagnosis.summary import PAPER_SHARES, DiagnosisReport, Kind
 from deepsport.bench.diagnosis.words import BY_NAMES, CAUSE_NAMES, CLASS_NAMES, lead, notes, percent, span
-from deepsport.bench.reporting.episode_html import episode_card
+from deepsport.bench.reporting.gallery import fitting_cards
 from deepsport.bench.reporting.page import render
 from deepsport.bench.result import Result
 from deepsport.video.source import FrameSource
@@ -27,7 +27,6 @@ MOST_LABELS = 8
 MOST_KINDS = 16
 EXAMPLES = 8
 """Episodes shown with their frames."""
-WIDTH_PX = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +86,12 @@ def _by_sport(confused: Sequence[Confused]) -> dict[str, list[Confused]]:
 
 
 def _examples(worst: Sequence[Kind], result: Result, diagnoses: Sequence[Diagnosis], source: FrameSource) -> Iterator[Example]:
-    """The first failed episode of each of the worst kinds, no episode twice; of failures without a kind, the first ones."""
+    """The first failed episode of each of the worst kinds, no episode twice; then the first of the others."""
     told = {each.episode_id: each for each in diagnoses}
     played = {episode.id: (episode, score) for episode, score in zip(result.episodes, result.scores, strict=True)}
     chosen = dict.fromkeys([*(kind.examples[0] for kind in worst), *told])
-    for episode_id in list(chosen)[:EXAMPLES]:
-        diagnosis, (episode, score) = told[episode_id], played[episode_id]
-        yield Example(
-            episode.question.text,
-            diagnosis,
-            CAUSE_NAMES[diagnosis.cause],
-            episode_card(episode, source, score=score, width=WIDTH_PX),
-        )
+    shown = list(chosen)[:EXAMPLES]
+    cards = fitting_cards([played[episode_id] for episode_id in shown], source)
+    for episode_id, card in zip(shown, cards, strict=True):
+        diagnosis = told[episode_id]
+        yield Example(played[episode_id][0].question.text, diagnosis, CAUSE_NAMES[diagnosis.cause], card)

@@ -38,7 +38,7 @@ class Cause(StrEnum):
     JUDGE = "judge"
     """The answer is right, and the verdict on it is wrong."""
     UNKNOWN_WINDOW = "unknown_window"
-    """Nobody knows when the event is, or the frames at that time do not show it."""
+    """Nobody knows when the event is, or the frames that should show it do not."""
     UNKNOWN_SIGHT = "unknown_sight"
     """The answer was imported, and nobody knows what its system was shown."""
 
@@ -133,5 +133,7 @@ class Diagnosis(Record):
     replayed_accuracy: float | None = None
     """None: not replayed, or nobody could say."""
     finding: Finding | None = None
+    unsettled: bool = False
+    """Whether an examiner could change what is said; so too where one has been asked."""
     finding_reason: str = ""
     examiner: str = ""

@@ -12,7 +12,7 @@ Without the tool, where to look was nobody's choice: what the frames did not hol
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from deepsport.bench.diagnose import FAILED_BELOW, event_seen, window_met
+from deepsport.bench.diagnose import FAILED_BELOW, event_seen, sight_of, window_met
 from deepsport.bench.diagnosis.record import CLASS_OF, Cause, Diagnosis, Evidence, Examined, Finding
 from deepsport.bench.score import Score
 from deepsport.records import Episode, StopReason
@@ -59,7 +59,7 @@ class Case:
     @property
     def replay_showed_more(self) -> bool:
         """Whether the replay showed a frame of the event that had not been shown."""
-        event = self.episode.question.window
+        event = sight_of(self.episode.question.window)
         if event is None or self.replayed is None:
             return False
         shown = {frame.index for frame in self.episode.frames_seen}
@@ -84,11 +84,12 @@ def failed(score: Score) -> bool:
 def is_unsettled(case: Case) -> bool:
     """Whether an examiner could change what is said: neither the stop reason nor the windows nor the replay decide."""
     question = case.episode.question
-    if case.episode.stop is not StopReason.ANSWERED:
+    to_be_looked_at = question.window is not None or bool(case.episode.frames_seen)
+    if case.episode.stop is not StopReason.ANSWERED or not to_be_looked_at:
         return False
-    if case.score.verdict is not None or not case.sights_known or (question.window is None and not question.easy):
+    if case.score.verdict is not None or not case.sights_known:
         return True
-    if question.easy:
+    if question.easy or question.window is None:
         return bool(case.episode.frames_seen)
     return event_seen(case.episode) and not (case.replay_right and case.replay_showed_more)
 
@@ -119,6 +120,7 @@ def diagnose(case: Case) -> Diagnosis:
         replayed_answer=case.replayed.episode.answer if case.replayed else None,
         replayed_accuracy=case.replayed.accuracy if case.replayed else None,
         finding=case.finding,
+        unsettled=is_unsettled(case),
         finding_reason=examined.reason if examined else "",
         examiner=examined.examiner if examined else "",
     )
@@ -132,8 +134,10 @@ def _told(case: Case) -> Told:
         return Told(Cause.JUDGE, Evidence.EXAMINER, ("A judge found the answer wrong; who saw the frames finds it right.",))
     if not case.sights_known:
         return _of_unknown_sight(case)
+    if not episode.frames_seen:
+        return _of_no_sight(case)
     if question.easy:
-        return _of_easy(case)
+        return _read(case, "The sparse frames hold the answer, and were shown.", Evidence.WINDOW)
     if question.window is None:
         return _of_unknown_time(case)
     return _of_sight(case) if event_seen(episode) else _of_no_sight(case)
@@ -144,12 +148,6 @@ def _of_unknown_sight(case: Case) -> Told:
     if case.finding is Finding.KNOWLEDGE:
         return _read(case, why, Evidence.EXAMINER)
     return Told(Cause.UNKNOWN_SIGHT, Evidence.WINDOW, (why,))
-
-
-def _of_easy(case: Case) -> Told:
-    if not case.episode.frames_seen:
-        return Told(Cause.NOT_SHOWN, Evidence.WINDOW, ("No frame was shown at all.",))
-    return _read(case, "The sparse frames hold the answer, and were shown.", Evidence.WINDOW)
 
 
 def _of_unknown_time(case: Case) -> Told:
@@ -165,7 +163,7 @@ def _of_unknown_time(case: Case) -> Told:
 
 
 def _of_no_sight(case: Case) -> Told:
-    """The time of the event is known, and no frame of it was shown."""
+    """No frame was shown at all, or none of the event, whose time is known."""
     episode = case.episode
     met = Cause.MET_BUT_UNSEEN if window_met(episode) else Cause.WRONG_WINDOW
     told = Told(_unseen_cause(episode, met), Evidence.WINDOW, (_how_unseen(episode),))
@@ -192,7 +190,7 @@ def _read(case: Case, shown: str, by: Evidence) -> Told:
         case Finding.KNOWLEDGE:
             return Told(Cause.KNOWLEDGE, Evidence.EXAMINER, (*why, "What it saw it said rightly; the answer does not follow."))
         case Finding.NOT_SHOWN:
-            doubt = "Who looked at these frames does not find in them what is asked: the known time may be wrong."
+            doubt = "Who looked at the frames does not find in them what is asked: what is noted of the question may be wrong."
             return Told(Cause.UNKNOWN_WINDOW, Evidence.EXAMINER, (*why, doubt))
         case Finding.MISREAD:
             return Told(Cause.MISREAD, Evidence.EXAMINER, (*why, "It says something else than the frames show."))
@@ -221,6 +219,8 @@ def _unseen_cause(episode: Episode, if_called: Cause) -> Cause:
 
 
 def _how_unseen(episode: Episode) -> str:
+    if not episode.frames_seen:
+        return "No frame was shown at all."
     if not episode.with_tool:
         return f"None of the {len(episode.frames_seen)} frames that were shown is of the event, and no tool was offered."
     if not episode.calls:

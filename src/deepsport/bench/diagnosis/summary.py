@@ -106,8 +106,11 @@ class DiagnosisReport(Record):
     """None if nothing was asked again."""
     n_unexamined: int
     """Failures taken to be misread because nobody told whether knowledge was what lacked."""
+    n_unreached: int
+    """Failures that an examiner was to look at and has not: it was not reached, or there were no frames to show."""
     examiners: tuple[str, ...]
     by_length: tuple[ByLength, ...]
+    """Empty for a system that was not offered the tool."""
     confused: tuple[Confused, ...]
     worst: tuple[Kind, ...]
     """The likeliest to fail first."""
@@ -117,8 +120,10 @@ class DiagnosisReport(Record):
     paper: dict[Failure, float] = Field(default_factory=lambda: dict(PAPER_SHARES))
 
 
-def summed_up(result: Result, diagnoses: Diagnoses, people: Sequence[Agreement] = ()) -> DiagnosisReport:
-    """All figures of one run."""
+def summed_up(
+    result: Result, diagnoses: Diagnoses, people: Sequence[Agreement] = (), *, examined: bool = False
+) -> DiagnosisReport:
+    """All figures of one run; `examined`: whether an examiner was asked."""
     scores, seed = result.scores, result.config.seed
     return DiagnosisReport(
         system=result.name,
@@ -131,8 +136,9 @@ def summed_up(result: Result, diagnoses: Diagnoses, people: Sequence[Agreement] 
         decided_by=dict(Counter(each.by for each in diagnoses).most_common()),
         replays=_replays(scores, diagnoses),
         n_unexamined=sum(each.cause is Cause.MISREAD and each.finding is None for each in diagnoses),
+        n_unreached=sum(each.unsettled and not each.examiner for each in diagnoses) if examined else 0,
         examiners=tuple(sorted({each.examiner for each in diagnoses if each.examiner})),
-        by_length=tuple(_by_length(scores, diagnoses)),
+        by_length=tuple(_by_length(scores, diagnoses)) if result.config.with_tool else (),
         confused=tuple(confused_labels(result.episodes, scores)),
         worst=tuple(_worst(scores, diagnoses, seed)),
         seed=seed,
@@ -172,7 +178,9 @@ def _by_length(scores: Sequence[Score], diagnoses: Diagnoses) -> list[ByLength]:
     """By doubling lengths, in seconds: 2 to 4, 4 to 8, ..."""
     sought = [score for score in scores if score.hit is not None and score.clip_s and score.stop not in FAULTS]
     asked = _grouped(sought, lambda score: _octave(score.clip_s or 0.0))
-    failures = _grouped([each for each in diagnoses if each.clip_s and each.window], lambda each: _octave(each.clip_s or 0.0))
+    known = {(score.question_id, score.run) for score in sought}
+    failed = [each for each in diagnoses if (each.question_id, each.run) in known]
+    failures = _grouped(failed, lambda each: _octave(each.clip_s or 0.0))
     return [_of_length(octave, asked[octave], failures.get(octave, [])) for octave in sorted(asked)]
 
 

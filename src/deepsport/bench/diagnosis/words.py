@@ -75,6 +75,11 @@ def notes(report: DiagnosisReport) -> list[str]:
             f"{report.n_unexamined} failures count as misread because frames that hold the answer were shown; nobody has told "
             "whether some of them were seen rightly and failed by knowledge."
         )
+    if report.n_unreached:
+        said.append(
+            f"{report.n_unreached} failures were to be examined and were not: the examiner was not reached, or their frames "
+            "cannot be had. The same command asks again."
+        )
     if report.n_unscored:
         said.append(f"{report.n_unscored} answers have no score, and nothing is said about them.")
     return said

@@ -28,7 +28,7 @@ from deepsport.bench.exchange.lmms_task import mean_accuracy, n_unscored, result
 
 __all__ = ["mean_accuracy", "messages", "n_unscored", "results", "target", "text", "visuals"]
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).resolve().parent
 
 
 def messages(doc):
@@ -44,7 +44,7 @@ def text(doc):
 '''
 
 _YAML = """# Written by `deepsport`: the same questions, frames, prompt and score as `deepsport bench run --passive 8`.
-task: {name}
+task: "{name}"
 dataset_path: json
 dataset_kwargs:
   data_files:
@@ -93,7 +93,8 @@ def write_task(questions: Sequence[Question], folder: Path, name: str) -> Path:
 
 
 def _line(question: Question, folder: Path) -> str:
-    video = os.path.relpath(question.video, folder)
+    clip = Path(question.video)
+    video = os.path.relpath(clip.parent.resolve() / clip.name, folder.resolve())  # ".." leads elsewhere out of a linked folder
     moved = question.model_copy(update={"video": video})
     return json.dumps({"id": question.id, "video": video, "text": question.text, "question": moved.model_dump_json()})
 

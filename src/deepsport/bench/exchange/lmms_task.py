@@ -15,8 +15,9 @@ import PIL.Image
 from deepsport.agent.grammar import Answer, parse
 from deepsport.agent.prompt import PromptStyle, opening
 from deepsport.agent.rollout import Limits
+from deepsport.bench.score import cluster_of, reference_of
 from deepsport.policy.base import Image, Message, Part
-from deepsport.records import Frame, Number, Question
+from deepsport.records import Frame, Question
 from deepsport.reward.accuracy import accuracy
 from deepsport.video.sample import uniform
 from deepsport.video.source import FrameSource
@@ -47,10 +48,7 @@ def text(doc: Doc, folder: Path) -> str:
 
 def target(doc: Doc) -> str:
     """The right answer, for the log of samples; empty if nobody knows it."""
-    gold = _question(doc).gold
-    if gold is None:
-        return ""
-    return f"{gold.answer:g}" if isinstance(gold, Number) else gold.answer
+    return reference_of(_question(doc).gold) or ""
 
 
 def results(doc: Doc, replies: Sequence[str]) -> dict[str, int | dict[str, float | str]]:
@@ -59,8 +57,7 @@ def results(doc: Doc, replies: Sequence[str]) -> dict[str, int | dict[str, float
     right = _accuracy(question, replies[0])
     if right is None:
         return {"unscored": 1}
-    cluster = (question.provenance and question.provenance.match) or question.video
-    return {"accuracy": {"score": right, "cluster": cluster}, "unscored": 0}
+    return {"accuracy": {"score": right, "cluster": cluster_of(question)}, "unscored": 0}
 
 
 def mean_accuracy(scored: Sequence[Mapping[str, float]]) -> float:

@@ -6,10 +6,11 @@ its place: a prediction that goes missing in silence is a wrong answer that nobo
 """
 
 import json
+from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import isfinite
+from math import inf
 from pathlib import Path
 from typing import TextIO
 
@@ -23,6 +24,8 @@ ID_KEYS = ("id", "question_id", "qid")
 ANSWER_KEYS = ("answer", "prediction", "pred", "response", "output")
 LONGEST_LINE = 16 * 2**20
 """Characters of one of several lines."""
+LONGEST_NAMED = 80
+"""Characters of an id in a message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +49,16 @@ def read_predictions(path: Path, *, id_key: str = "", answer_key: str = "") -> d
         before = found.setdefault(prediction.question_id, prediction)
         if before is not prediction:
             raise BadRecord(
-                f"{place}: question {prediction.question_id!r} was answered at {before.place} already. Keep one answer."
+                f"{place}: question {short(prediction.question_id)} was answered at {before.place} already. Keep one answer."
             )
     if not found:
         raise BadRecord(f"{path} holds no prediction")
     return found
+
+
+def short(name: str) -> str:
+    """A name as it stands in a message, quoted, however long it is."""
+    return repr(name if len(name) <= LONGEST_NAMED else f"{name[:LONGEST_NAMED]}...")
 
 
 def _entries(path: Path, id_key: str, answer_key: str) -> Iterator[tuple[str, JsonValue]]:
@@ -68,8 +76,8 @@ def _entries(path: Path, id_key: str, answer_key: str) -> Iterator[tuple[str, Js
         elif is_object(document) and _is_record(document, id_key, answer_key):
             yield path.name, document
         elif is_object(document):
-            pairs = ((id_key or ID_KEYS[0], answer_key or ANSWER_KEYS[0], *pair) for pair in document.items())
-            yield from ((f"{path.name}, {name!r}", {of_id: name, of_answer: value}) for of_id, of_answer, name, value in pairs)
+            of_id, of_answer = id_key or ID_KEYS[0], answer_key or ANSWER_KEYS[0]
+            yield from ((f"{path.name}, {short(name)}", {of_id: name, of_answer: value}) for name, value in document.items())
         else:
             raise ValueError("it is neither a list of records, nor an object from id to answer, nor JSON lines")
 
@@ -127,7 +135,7 @@ def _key(place: str, record: Mapping[str, JsonValue], given: str, usual: tuple[s
         return present[0]
     if present:
         raise BadRecord(f"{place} has {' and '.join(map(repr, present))}. Say which is meant: {option} {present[-1]}.")
-    known = ", ".join(map(repr, list(record)[:10])) or "nothing"
+    known = ", ".join(map(short, list(record)[:10])) or "nothing"
     raise BadRecord(f"{place} has no {' or '.join(map(repr, _wanted(given, usual)))}, but {known}. Name the key: {option} KEY.")
 
 
@@ -137,7 +145,7 @@ def _text(place: str, answer: JsonValue) -> str:
         return ""
     if isinstance(answer, str):
         return answer
-    if isinstance(answer, bool) or not isinstance(answer, int | float) or not isfinite(answer):
+    if isinstance(answer, bool) or not isinstance(answer, int | float) or answer in (inf, -inf):
         raise BadRecord(f"{place}: the answer is {json.dumps(answer)[:80]}; give a text or a number")
     return json.dumps(answer)
 
@@ -150,8 +158,8 @@ def _value(text: str) -> JsonValue:
 def _distinct(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        twice = next(name for place, (name, _) in enumerate(pairs) if name in dict(pairs[:place]))
-        raise ValueError(f"{twice[:80]!r} stands in one object twice")
+        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"{short(twice)} stands in one object twice")
     return fields
 
 

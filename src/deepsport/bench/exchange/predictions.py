@@ -7,6 +7,7 @@ higher for it. Left unscored instead, it is counted.
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,15 +16,13 @@ from pathlib import Path
 from deepsport.agent.grammar import MAX_REPLY_CHARS, Answer, ChooseFrames, Malformed, parse
 from deepsport.bench.endpoints import ALONE
 from deepsport.bench.evaluate import seed_of
-from deepsport.bench.exchange.prediction_file import Prediction, read_predictions
+from deepsport.bench.exchange.prediction_file import Prediction, read_predictions, short
 from deepsport.bench.judged.judging import judge_answers
-from deepsport.bench.measure import compare
 from deepsport.bench.recipe import BenchConfig, Protocol
 from deepsport.bench.report import Report
-from deepsport.bench.result import EPISODES, SCORES, VERDICTS, scores_of
+from deepsport.bench.result import EPISODES, SCORES, VERDICTS, report_of, scores_of
 from deepsport.bench.suite import REPORT, write_page
 from deepsport.bench.tasks import hold_to, load_questions
-from deepsport.durable import disk_errors
 from deepsport.errors import BadRecord, RunError
 from deepsport.policy.openai.allowance import Allowance
 from deepsport.records import Episode, Question, StopReason, Turn
@@ -76,9 +75,9 @@ def import_predictions(
     episodes = [episode_of(question, said.get(question.id), system, missing) for question in asked]
     with Run.open(out, config, fresh=fresh) as run:
         hold_to(run, asked)
-        _require_same(run, predictions, missing)
+        _require_same(run, said, missing)
         report = _finish(run, config, episodes)
-        run.mark_done("import", file=predictions.name, sha256=_digest(predictions), missing=missing.value)
+        run.mark_done("import", file=predictions.name, sha256=_digest(said), missing=missing.value)
     return Imported(
         report=report,
         missing=tuple(question.id for question in asked if not _answered(said, question)),
@@ -122,7 +121,7 @@ def _finish(run: Run, config: BenchConfig, episodes: Sequence[Episode]) -> Repor
     run.rewrite(EPISODES, episodes)
     judged = asyncio.run(judge_answers(run, episodes, OfflineJudge(), n_workers=ALONE, allowance=Allowance()))
     made = scores_of(episodes, judged, config)
-    report = compare({config.system: made}, seed=config.seed, versions=run.versions)
+    report = report_of(config, made, run.versions)
     if judged:
         run.rewrite(VERDICTS, judged)
     run.rewrite(SCORES, made)
@@ -146,20 +145,21 @@ def _require_known(said: Mapping[str, Prediction], asked: Sequence[Question], pr
         more = ", ..." if len(unknown) > MOST_NAMED else ""
         raise BadRecord(
             f"{predictions} answers {len(unknown)} questions that {questions} does not ask: "
-            f"{', '.join(map(repr, unknown[:MOST_NAMED]))}{more}. Name the question set that the answers are for."
+            f"{', '.join(map(short, unknown[:MOST_NAMED]))}{more}. Name the question set that the answers are for."
         )
 
 
-def _require_same(run: Run, predictions: Path, missing: Missing) -> None:
-    """A run is of one file of predictions, read in one way. Raises RunError."""
+def _require_same(run: Run, said: Mapping[str, Prediction], missing: Missing) -> None:
+    """A run is of the same predictions, and counts missing ones in one way. Raises RunError."""
     before = run.stage_record("import").facts
-    if before and (before.get("sha256"), before.get("missing")) != (_digest(predictions), missing.value):
+    if before and (before.get("sha256"), before.get("missing")) != (_digest(said), missing.value):
         raise RunError(
             f"{run.folder} was made from other predictions, or counts missing ones otherwise. Use another folder, or start "
             "afresh (--fresh), which deletes what it holds."
         )
 
 
-def _digest(path: Path) -> str:
-    with disk_errors(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest(said: Mapping[str, Prediction]) -> str:
+    """Of ids and answers, so that other keys of the same file are other predictions."""
+    pairs = sorted((one.question_id, one.answer) for one in said.values())
+    return hashlib.sha256(json.dumps(pairs).encode()).hexdigest()

@@ -49,7 +49,7 @@ class Agreement(Record):
     kappa: float | None
     """Quadratic weighted; None where both gave one and the same number of points to everything, and below one answer."""
     kappa_ci95: tuple[float, float] | None
-    """None below two videos, and where the judges never differ: resampling then sees no spread."""
+    """None below two videos, and where resampling sees no spread, as where the judges never differ, or always by the same."""
     exact: float | None
     """Share of answers with equal points."""
     bias: float | None
@@ -110,7 +110,7 @@ def kappa_interval(
     drawn = np.random.default_rng(seed).multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), n_resamples)
     kappas_R = _kappas(drawn @ moments_C)
     known_R = kappas_R[~np.isnan(kappas_R)]
-    if not len(known_R):
+    if not len(known_R) or np.ptp(known_R) < 1e-9:
         return None
     reach = sqrt(n_clusters / (n_clusters - 1)) * t_quantile((1 + LEVEL) / 2, n_clusters - 1)
     low, high = np.quantile(known_R, [_NORMAL.cdf(-reach), _NORMAL.cdf(reach)])

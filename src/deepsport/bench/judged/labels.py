@@ -74,14 +74,14 @@ class Labelled:
 
 def read_labels(path: Path) -> Labels:
     """The labels of a CSV file. Raises BadRecord with the line of a row that is no label, RunError if the file cannot be read."""
-    found: dict[tuple[str, str], Label] = {}
+    found: dict[tuple[str, str, str], Label] = {}
     n_blank = n_doubled = 0
     for place, row in _rows(path):
         label = _label(place, row)
         if label is None:
             n_blank += 1
             continue
-        key = (label.labeller, label.episode_id or f"question {label.question_id}")
+        key = (label.labeller, label.episode_id, "" if label.episode_id else label.question_id)
         before = found.setdefault(key, label)
         if before is not label:
             _require_equal(before, label)
@@ -113,7 +113,13 @@ def labelled(labels: Sequence[Label], episodes: Iterable[Episode]) -> Labelled:
 
 def _meant(label: Label, by_id: Mapping[str, Episode], by_question: Mapping[str, Sequence[Episode]]) -> Episode | None:
     if label.episode_id:
-        return by_id.get(label.episode_id)
+        meant = by_id.get(label.episode_id)
+        if meant and label.question_id not in ("", meant.question.id):
+            raise BadRecord(
+                f"{label.place}: {label.episode_id!r} answers question {meant.question.id!r}, not {label.question_id!r}. "
+                "Mend the one that is wrong, or remove it."
+            )
+        return meant
     answers = by_question.get(label.question_id, ())
     if len(answers) > 1:
         raise BadRecord(
@@ -131,7 +137,7 @@ def _rows(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
             if drops.counts:
                 break
             plain = {name.strip().casefold(): cell.strip() for name, cell in row.items()}
-            _require_columns(path, plain)
+            _require_columns(path, plain, len(row))
             yield place, plain
     except BadAnnotation as error:
         raise BadRecord(str(error)) from None
@@ -146,7 +152,9 @@ def _delimiter(path: Path) -> str:
     return max(",;\t", key=head.count)
 
 
-def _require_columns(path: Path, row: Mapping[str, str]) -> None:
+def _require_columns(path: Path, row: Mapping[str, str], n_columns: int) -> None:
+    if len(row) < n_columns:
+        raise BadRecord(f"{path} has columns whose names differ in capitals only: {', '.join(row)}. Keep one of each.")
     if not row.keys() & {"episode_id", "question_id"}:
         raise BadRecord(f"{path} has no column episode_id or question_id, but {', '.join(row)}. Name the answers in one of them.")
     if not row.keys() & set(_SAYING):

@@ -21,9 +21,8 @@ from deepsport.bench.judged.agreement import Agreement
 from deepsport.bench.judged.judging import judge_answers, needs_judge
 from deepsport.bench.judged.labels import Labels, labelled
 from deepsport.bench.judged.opinions import Opinion, agreed, of_judge, of_people, of_rules, with_people
-from deepsport.bench.measure import compare
 from deepsport.bench.report import Report
-from deepsport.bench.result import Judged, Result, load_result, scores_of
+from deepsport.bench.result import Judged, Result, load_result, report_of, scores_of
 from deepsport.bench.score import answered
 from deepsport.bench.unscored import unscored_because
 from deepsport.bench.workers import interruptible
@@ -32,7 +31,7 @@ from deepsport.policy.openai import EndpointConfig
 from deepsport.progress import track
 from deepsport.records import Episode, Record
 from deepsport.reward.gated import answer_accuracy
-from deepsport.reward.judge import Judge
+from deepsport.reward.judge import Judge, Unscored
 from deepsport.reward.model_judge import ModelJudge
 from deepsport.reward.offline_judge import OfflineJudge
 from deepsport.reward.rubric import prompt_version
@@ -88,12 +87,14 @@ def rejudge(
     name = f"{config.model}/{prompt_version()}" if config else OfflineJudge.name
     slug = slug_of(name)
     with Run.open(folder, None) as run:
+        for file in (f"verdicts-{slug}.jsonl", f"ruled-{slug}.jsonl"):
+            _require_own(run, file, name)
         _take_over(run, own, name, f"verdicts-{slug}.jsonl")
         said = asyncio.run(_judge(run, own, config, slug, everything, max_usd))
         new = of_judge(own, [*said.judged, *said.ruled], name)
         found = agreed(own, _couples(own, new, people, ruled=everything))
         made = scores_of(own.episodes, said.judged, own.config)
-        report = compare({own.name: made}, seed=own.config.seed, versions=run.versions)
+        report = report_of(own.config, made, run.versions)
         run.rewrite(f"verdicts-{slug}.jsonl", said.judged)
         if said.ruled:
             run.rewrite(f"ruled-{slug}.jsonl", said.ruled)
@@ -103,7 +104,7 @@ def rejudge(
     return Rejudged(
         judge=name,
         verdicts=folder / f"verdicts-{slug}.jsonl",
-        before=compare({own.name: own.scores}, seed=own.config.seed),
+        before=report_of(own.config, own.scores),
         report=report,
         unscored=unscored_because(made),
         agreements=found,
@@ -128,16 +129,20 @@ def _couples(own: Result, new: Opinion, people: list[Opinion], *, ruled: bool) -
     return [*couples, *([(new, of_rules(own))] if ruled else []), *with_people([new], people)]
 
 
-def _take_over(run: Run, own: Result, judge: str, file: str) -> None:
-    """Verdicts of the same judge that the run has already. Raises RunError if the file is another judge's."""
-    known = run.read(file, Judged)
-    if other := next((one.verdict.judge for one in known if one.verdict.judge != judge), None):
+def _require_own(run: Run, file: str, judge: str) -> None:
+    """Two judges may differ only in what a file's name cannot tell. Raises RunError if the file is another judge's."""
+    if other := next((one.verdict.judge for one in run.read(file, Judged) if one.verdict.judge != judge), None):
         raise RunError(
             f"{run.path(file)} holds verdicts of {other!r}, not of {judge!r}. Move it away, or give the judge another name."
         )
-    present = {one.episode_id for one in known}
+
+
+def _take_over(run: Run, own: Result, judge: str, file: str) -> None:
+    """Verdicts of the same judge that the run has already, and that are not open."""
+    present = {(one.episode_id, one.case) for one in run.read(file, Judged) if one.verdict.why is not Unscored.UNJUDGED}
     for one in own.judged:
-        if one.verdict.judge == judge and one.episode_id not in present:
+        settled = one.verdict.judge == judge and one.verdict.why is not Unscored.UNJUDGED
+        if settled and (one.episode_id, one.case) not in present:
             run.append(file, one)
 
 

@@ -111,12 +111,13 @@ def _share(score: float) -> str:
 
 
 def _bar(bar: Bar, number: int) -> Markup:
-    """Name and figures above, interval and mark below."""
+    """Figures and name above, interval and mark below. The page cuts a name that is too long; its tables have the whole of it."""
     top = ROW_PX * number
     low, high = bar.interval or (bar.score, bar.score)
     said = f"{bar.score:.1f}" + (f" ({low:.1f} to {high:.1f})" if bar.interval else "")
     return Markup(
-        '<g class="s{0}"><text class="name" x="0.5%" y="{1}">{2}: <tspan class="figure">{3}</tspan></text>'
+        '<g class="s{0}"><title>{2}: {3}</title>'
+        '<text class="name" x="0.5%" y="{1}"><tspan class="figure">{3}</tspan> {2}</text>'
         '<line class="track" x1="0.5%" x2="99.5%" y1="{4}" y2="{4}"/>'
         '<line class="span" x1="{5}%" x2="{6}%" y1="{4}" y2="{4}"/><circle class="mark" cx="{7}%" cy="{4}" r="6"/></g>'
     ).format(number % N_COLOURS, top + 15, bar.label, said, top + 31, _share(low), _share(high), _share(bar.score))

@@ -10,6 +10,7 @@ from pathlib import PurePath
 
 from markupsafe import Markup
 
+from deepsport.bench.diagnose import sight_of
 from deepsport.bench.reporting.page import render
 from deepsport.bench.reporting.thumbnails import thumbnails
 from deepsport.bench.reporting.timeline import timeline
@@ -122,7 +123,7 @@ def _gold_text(gold: Gold | None) -> str | None:
 
 
 def _pictures(frames: Sequence[Frame], pictures: dict[int, str], question: Question) -> list[Picture]:
-    event = question.window
+    event = sight_of(question.window)
     return [Picture(frame, pictures.get(frame.index), event is not None and event.contains(frame.time_s)) for frame in frames]
 
 

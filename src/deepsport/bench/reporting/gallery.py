@@ -47,14 +47,16 @@ def gallery(systems: Mapping[str, Sequence[Played]], source: FrameSource) -> Gal
         return None
     before = names[-2] if len(names) > 1 else ""
     exhibits = showcase(systems[names[-1]], systems.get(before, ()))
-    shown = [_show(exhibit, card, name_of(before)) for exhibit, card in zip(exhibits, _cards(exhibits, source), strict=True)]
+    cards = fitting_cards([(exhibit.episode, exhibit.score) for exhibit in exhibits], source)
+    shown = [_show(exhibit, card, name_of(before)) for exhibit, card in zip(exhibits, cards, strict=True)]
     return Gallery(name_of(names[-1]), name_of(before), shown)
 
 
-def _cards(exhibits: Sequence[Exhibit], source: FrameSource) -> list[Markup]:
+def fitting_cards(played: Sequence[Played], source: FrameSource) -> list[Markup]:
+    """A card for each, with pictures as wide as all of them together leave room for."""
     cards: list[Markup] = []
     for width in WIDTHS_PX:
-        cards = [episode_card(exhibit.episode, source, score=exhibit.score, width=width) for exhibit in exhibits]
+        cards = [episode_card(episode, source, score=score, width=width) for episode, score in played]
         if sum(map(len, cards)) <= MOST_CHARS:
             break
     return cards

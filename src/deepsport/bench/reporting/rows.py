@@ -20,7 +20,7 @@ Timings = Mapping[str, Timing]
 FAILURE_NAMES = {
     Failure.TOOL_GROUNDING: "looked in the wrong place",
     Failure.HALLUCINATION: "saw it and misread it",
-    Failure.OTHER: "never looked, or gave no answer",
+    Failure.OTHER: "no look, no answer, or nobody knows",
 }
 STOP_NAMES = {
     StopReason.ANSWERED: "answered",

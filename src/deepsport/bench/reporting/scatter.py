@@ -16,6 +16,8 @@ from deepsport.bench.reporting.plot import Axis, Plot, axis_of, frame, mark, seg
 SCORES = Axis((0, 20, 40, 60, 80, 100))
 NEAR_SHARE, NEAR_PX, ASIDE_PX = 3.0, 18.0, 19.0
 """Marks nearer than this, in percent across and in pixels down, would cover each other, and stand so far aside."""
+FARTHEST_PX, MIDDLE_SHARE = 120.0, 54.0
+"""As far aside as a phone has room for, towards the middle of the drawing; more marks than that stand closer together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +67,15 @@ def scatter(found: Sequence[Point], joined: Sequence[Sequence[int]] = ()) -> Mar
 
 
 def asides(places: Sequence[tuple[float, float]]) -> list[float]:
-    """Pixels by which each mark is moved to the right, so that it covers none before it."""
+    """Pixels by which each mark is moved towards the middle, so that it covers none before it."""
     moved: list[float] = []
     for place, (left, top) in enumerate(places):
         near = [
             moved[other] for other, (x, y) in enumerate(places[:place]) if abs(x - left) < NEAR_SHARE and abs(y - top) < NEAR_PX
         ]
         moved.append(next(ASIDE_PX * step for step in range(len(near) + 1) if ASIDE_PX * step not in near))
-    return moved
+    closer = min(1.0, FARTHEST_PX / max([*moved, 1.0]))
+    return [px * closer * (1 if left < MIDDLE_SHARE else -1) for px, (left, _) in zip(moved, places, strict=True)]
 
 
 def _span(plot: Plot, point: Point) -> Markup:

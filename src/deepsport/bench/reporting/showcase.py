@@ -56,7 +56,7 @@ KINDS: tuple[Kind, ...] = (
     ("Broken", 1, lambda case: case.right is False and bool(case.was_right)),
     ("Wrong: looked in the wrong place", 1, lambda case: case.score.failure is Failure.TOOL_GROUNDING),
     ("Wrong: saw it and misread it", 1, lambda case: case.score.failure is Failure.HALLUCINATION),
-    ("Wrong: never looked, or gave no answer", 1, lambda case: case.score.failure is Failure.OTHER),
+    ("Wrong: no look, no answer, or nobody knows", 1, lambda case: case.score.failure is Failure.OTHER),
     ("Without a verdict", 1, lambda case: case.score.kind is not None and case.right is None),
     ("Scored by a judge", 1, lambda case: case.judged),
     ("Looked without need", 1, lambda case: case.after.question.easy and bool(case.after.calls)),

@@ -13,11 +13,11 @@ from pydantic import ValidationError
 
 from deepsport.bench.measure import accuracies, measure, paired
 from deepsport.bench.recipe import Protocol
-from deepsport.bench.report import PairedReport, Report, SystemReport, Timing
+from deepsport.bench.report import PairedReport, Report, Timing
 from deepsport.bench.reporting.report_html import report_page
 from deepsport.bench.reporting.report_text import csv_table, latex, markdown
 from deepsport.bench.reporting.showcase import Played
-from deepsport.bench.result import VERDICTS, Result, load_result
+from deepsport.bench.result import VERDICTS, Result, as_known, load_result
 from deepsport.bench.score import Score
 from deepsport.bench.tasks import load_questions
 from deepsport.durable import disk_errors, write_atomic
@@ -28,13 +28,6 @@ from deepsport.versions import versions
 from deepsport.video.source import FrameSource
 
 TIMING_FILE = "timing.json"
-_UNKNOWN_ELSEWHERE: dict[str, object] = {
-    **dict.fromkeys(
-        ("valid_action_rate", "tool_calls_per_question", "over_call_rate", "frames_per_question", "frames_per_right")
-    ),
-    "turns": (),
-}
-"""How a system looked whose answers were given somewhere else: it was not shown 0 frames, nobody knows how many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +66,7 @@ def side_by_side(folders: Sequence[Path], *, verdicts: str = VERDICTS) -> SideBy
     scores = {name: result.scores for name, result in named.items()}
     seed = results[-1].config.seed
     report = Report(
-        systems={name: _measured(result, seed) for name, result in named.items()},
+        systems={name: as_known(measure(result.scores, seed=seed), result.config) for name, result in named.items()},
         paired=_pairs(scores, seed),
         seed=seed,
         versions=versions(),
@@ -100,11 +93,6 @@ def names(results: Sequence[Result]) -> list[str]:
 def _protocol(result: Result) -> str:
     config = result.config
     return f"{config.protocol} {config.first_frames}" if config.protocol is Protocol.PASSIVE else config.protocol.value
-
-
-def _measured(result: Result, seed: int) -> SystemReport:
-    made = measure(result.scores, seed=seed)
-    return made.model_copy(update=_UNKNOWN_ELSEWHERE) if result.config.protocol is Protocol.IMPORTED else made
 
 
 def _pairs(scores: Mapping[str, Sequence[Score]], seed: int) -> dict[str, PairedReport]:

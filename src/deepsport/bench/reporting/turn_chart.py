@@ -53,7 +53,7 @@ def turn_chart(systems: Mapping[str, SystemReport], title: str, value: Value) ->
     ends = [curve[-1] for curve in places.values()]
     names = [f"{n + 1}, {name_of(name)}" for n, name in enumerate(systems)]
     said = [f"{names[n]}: {curve[-1][1]:.1f} after turn {curve[-1][0]}" for n, curve in curves.items()]
-    marks = [mark(n, *end, words, aside_px=-px) for n, end, words, px in zip(curves, ends, said, asides(ends), strict=True)]
+    marks = [mark(n, *end, words, aside_px=px) for n, end, words, px in zip(curves, ends, said, asides(ends), strict=True)]
     return frame(plot, "turn", "turns", f"{title}. {'; '.join(said)}", [*lines, *marks])
 
 

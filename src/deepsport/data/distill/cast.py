@@ -9,7 +9,7 @@ from deepsport.arena.checker import ArenaChecker
 from deepsport.arena.generate import load_truths
 from deepsport.arena.oracle import Oracle
 from deepsport.arena.truth import ClipTruth
-from deepsport.bench.endpoints import open_endpoints
+from deepsport.bench.endpoints import Tables, open_endpoints
 from deepsport.data.distill.footage import Footage
 from deepsport.data.distill.recipe import DistillRecipe
 from deepsport.errors import BadConfig
@@ -33,13 +33,17 @@ class Cast:
     footage: Footage
 
 
+def tables_of(recipe: DistillRecipe) -> Tables:
+    """The endpoints that take part."""
+    return {"teacher": recipe.teacher, "writer": recipe.writer, "judge": recipe.judge}
+
+
 @asynccontextmanager
 async def open_cast(
     recipe: DistillRecipe, questions: Sequence[Question], folder: Path, max_usd: float | None
 ) -> AsyncGenerator[Cast]:
     """Opens everybody, and closes all connections at the end. Raises BadConfig."""
-    tables = {"teacher": recipe.teacher, "writer": recipe.writer, "judge": recipe.judge}
-    async with open_endpoints(folder, tables, max_usd) as endpoints:
+    async with open_endpoints(folder, tables_of(recipe), max_usd) as endpoints:
         truths = _truths_for(recipe)
         yield Cast(
             teacher=_teacher(recipe, questions, truths, endpoints.open),

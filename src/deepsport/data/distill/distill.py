@@ -15,9 +15,10 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+from deepsport.bench.endpoints import require_usable
 from deepsport.bench.tasks import hold_to, load_questions
 from deepsport.bench.workers import interruptible
-from deepsport.data.distill.cast import open_cast
+from deepsport.data.distill.cast import open_cast, tables_of
 from deepsport.data.distill.recipe import DistillRecipe
 from deepsport.data.distill.report import DistillReport
 from deepsport.data.distill.steps import Steps
@@ -33,6 +34,7 @@ def run_distill(folder: Path, recipe: DistillRecipe, *, max_usd: float | None = 
     Raises BadConfig, BadRecord, RunError, PolicyError if the teacher answers nothing at all, and Stopped if it was interrupted or
     has spent what it may: run again, it goes on."""
     questions = questions_of(recipe)
+    require_usable(tables_of(recipe), max_usd)
     with Run.open(folder, recipe, fresh=fresh) as run, FrameSource() as source:
         hold_to(run, questions)
         return asyncio.run(_distill(run, recipe, questions, source, max_usd))

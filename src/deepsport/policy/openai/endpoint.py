@@ -203,9 +203,10 @@ class OpenAIPolicy:
         except (HTTPError, InvalidURL, OSError) as error:
             what = f"no connection ({type(error).__name__}: {error})"
             return Failure(what, "Check that the server runs and that the address is right.", transient=True)
+        body = self._without_key(response.text)  # whole: a message is cut short, and the key with it
         if response.is_success:
-            return response.text
-        return status_failure(response.status_code, read_error(response.text), response.headers, self.now_s())
+            return body
+        return status_failure(response.status_code, read_error(body), response.headers, self.now_s())
 
     async def _line_of(self, loop: asyncio.AbstractEventLoop) -> Line:
         """Opened in a thread: loading the client takes half a second, which the loop has better use for."""

@@ -61,7 +61,9 @@ class Line:
                 self._idle.append(client)
 
     async def close(self) -> None:
-        """Closes every connection."""
+        """Waits for replies that are on their way to the disk, and closes every connection."""
+        if self.keeper:
+            await self.keeper.close()
         for client in self._opened:
             await client.http.aclose()
 

@@ -8,7 +8,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -121,3 +121,12 @@ class Keeper:
         async with self._writing:
             rows, self._rows, self._next = self._rows, [], None
             await asyncio.to_thread(self._cache.put, rows)
+
+    async def close(self) -> None:
+        """Waits until all is written for which nobody waits any more: the cache may be closed then. That it cannot be written was
+        told to whoever did wait."""
+        with suppress(RunError):
+            if self._next:
+                await self._next
+            async with self._writing:
+                pass
