@@ -28,6 +28,7 @@ def settled_from(**settings: Any) -> BenchConfig:
     [
         ({}, "nano"),
         ({"protocol": "passive", "first_frames": 16}, "nano, 16 frames, no tool"),
+        ({"protocol": "passive", "first_frames": 1}, "nano, 1 frame, no tool"),
         ({"protocol": "blind"}, "nano, blind"),
         ({"protocol": "majority", "model": "x"}, "majority"),
         ({"endpoint": SERVED}, "large"),
