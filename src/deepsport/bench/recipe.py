@@ -116,7 +116,7 @@ def _name(config: BenchConfig) -> str:
         case Protocol.AGENT:
             return f"{model}, native tools" if config.native_tools else model
         case Protocol.PASSIVE:
-            return f"{model}, {config.first_frames} frame{"s" * (config.first_frames != 1)}, no tool"
+            return f"{model}, {config.first_frames} frame{'s' * (config.first_frames != 1)}, no tool"
         case Protocol.BLIND:
             return f"{model}, blind"
         case Protocol.MAJORITY | Protocol.IMPORTED:
