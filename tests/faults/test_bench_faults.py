@@ -612,9 +612,10 @@ def test_the_second_interrupt_ends_the_run_at_once(footage: Path, server: ModelS
         (["--endpoint", "http://127.0.0.1:9/v1"], "--endpoint needs the name of a model"),
         (["--native-tools"], "--native-tools is for servers"),
         (["max_turn=3"], "Did you mean max_turns"),
-        (["--judge-endpoint", "http://127.0.0.1:9/v1"], "judge.model is missing"),
+        (["--judge-endpoint", "http://127.0.0.1:9/v1"], "a judge needs both --judge-endpoint and --judge-model"),
         (["--endpoint", "not an address", "--model", "m"], "is not the address of an endpoint"),
         (["--model", "arena-oracle"], "holds no arena set"),
+        (["--model", "nanno"], "there is no model 'nanno'"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line_and_exit_code_2(arguments: list[str], told: str, mine: Path, tmp_path: Path) -> None:
@@ -623,3 +624,11 @@ def test_what_cannot_be_measured_is_one_line_and_exit_code_2(arguments: list[str
     assert ran.exit_code == 2
     assert told in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_a_run_that_has_scored_nothing_has_not_measured(mine: Path, server: ModelServer, line: Line, tmp_path: Path) -> None:
+    line.script = lambda _: error(401, "no")
+    asked = ["--endpoint", server.url, "--model", "m", "--limit", "1", "-o", str(tmp_path / "run")]
+    ran = CliRunner().invoke(app, ["bench", "run", str(mine / "questions.jsonl"), *asked])
+    assert ran.exit_code == 2
+    assert "nothing was scored" in ran.stderr
