@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TORCH := $(shell grep '^torch==' requirements.lock)
 
-.PHONY: install demo figures nano pictures test format lint types layers tests chromium lock clean
+.PHONY: install demo figures nano pictures docs test format lint types layers tests chromium lock clean
 
 install: .venv/.installed  ## .venv with the locked versions, made again only when they change
 
@@ -31,6 +31,9 @@ nano: install  ## ships the policy of a run in the package; FROM=runs/nano
 
 pictures: install  ## docs/arena.png
 	$(BIN)/python -c 'from deepsport.arena.gallery import poster; poster().quantize(256, 1, 3, dither=0).save("docs/arena.png", optimize=True)'
+
+docs: install  ## the documentation site, in site/; `.venv/bin/mkdocs serve` shows it while one writes
+	$(BIN)/mkdocs build --strict --quiet
 
 test: install lint types layers tests  ## everything that must hold
 
@@ -63,5 +66,5 @@ lock: install  ## writes requirements.lock from what .venv holds: names and vers
 	@mv .venv/lock requirements.lock
 
 clean:
-	rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist site
 	find src tests docs benchmarks examples -name __pycache__ -prune -exec rm -rf {} +

@@ -21,7 +21,7 @@ from deepsport.bench.diagnosis.summary import DiagnosisReport
 from deepsport.bench.recipe import BenchConfig
 from deepsport.bench.result import load_result
 from deepsport.bench.suite import run_bench
-from deepsport.cli.actor import local_actor
+from deepsport.actor import local_actor
 from deepsport.cli.diagnose import diagnose
 from deepsport.durable import read_records
 from deepsport.policy.base import Policy

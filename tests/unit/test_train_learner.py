@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from deepsport.agent.grammar import write_answer, write_call
+from deepsport.durable import read_records
 from deepsport.errors import TrainingError
 from deepsport.policy.local.policy import LocalPolicy
 from deepsport.records import Episode, FreeText, Question, Reward, StopReason
@@ -18,6 +19,7 @@ from deepsport.train.grpo import GRPOConfig, Learner, reinforce, score
 from deepsport.train.judged import by_rule
 from deepsport.train.objective import Aggregation, advantages, kl_penalty
 from deepsport.train.optimiser import OptimiserConfig
+from deepsport.train.samples import Sample, samples_of
 from deepsport.train.trainee import Trainee
 from deepsport.train.tree import grow
 from deepsport.train.watch import Group
@@ -265,6 +267,29 @@ def test_a_question_whose_video_is_broken_is_left_out_and_the_step_goes_on(table
     config = GRPOConfig(steps=1, questions_per_step=2, group_size=2, max_reply_tokens=4)
     practise(table.policy, [table.asked, broken], GatedReward(), table, config, tmp_path)
     assert '"episodes":2.0' in (tmp_path / "run/metrics.jsonl").read_text().replace(" ", "")
+
+
+@pytest.mark.parametrize("by_accuracy", [True, False])
+def test_one_group_of_a_step_is_kept_for_people_to_look_at(by_accuracy, table, tmp_path):
+    config = GRPOConfig(
+        steps=2, questions_per_step=2, group_size=3, max_reply_tokens=4, filter_by_accuracy=by_accuracy, optimiser=SMALL
+    )
+    practise(table.policy, [table.asked], ByOneToken(), table, config, tmp_path)
+    kept = list(read_records(tmp_path / "run/samples/rl.jsonl", Sample))
+    assert [sample.step for sample in kept] == [0, 0, 0, 1, 1, 1]
+    assert len({sample.episode.id for sample in kept}) == 6
+    assert all(sample.episode.tokens is None for sample in kept)
+    for group in (kept[:3], kept[3:]):
+        totals = [sample.reward.total for sample in group]
+        learnt_from = [total - sum(totals) / 3 for total in totals]
+        assert [sample.advantage for sample in group] == ([None] * 3 if by_accuracy else pytest.approx(learnt_from))
+
+
+def test_of_the_groups_of_a_step_the_first_that_taught_something_is_shown(table):
+    alike, apart = table.group([1.0, 1.0]), table.group([1.0, 0.0])
+    assert [sample.advantage for sample in samples_of([alike, apart], [apart], 3)] == [0.5, -0.5]
+    assert [sample.advantage for sample in samples_of([alike], [], 3)] == [None, None]
+    assert samples_of([Group([], [])], [], 3) == []
 
 
 def test_embeddings_stay_as_they_are_where_rl_is_not_to_train_them_and_the_rest_moves(table, tmp_path):

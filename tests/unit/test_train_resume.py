@@ -8,14 +8,16 @@ from typing import ClassVar
 import pytest
 import torch
 
+from deepsport.durable import read_records
 from deepsport.errors import PolicyError, TrainingError
 from deepsport.policy.local.checkpoint import load_policy
-from deepsport.records import Episode, Question, Reward
+from deepsport.records import Episode, Question, Reward, Usage
 from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
 from deepsport.train import checkpoint
 from deepsport.train.grpo import GRPOConfig, reinforce
 from deepsport.train.optimiser import OptimiserConfig, make_optimisers
+from deepsport.train.samples import Sample
 from deepsport.train.sft import SFTConfig, fit
 from deepsport.video.source import FrameSource
 from tiny_models import ANSWER, CALL, LIMITS, clip, interrupt_after, nano_folder, question, raise_logits, spoken
@@ -82,6 +84,14 @@ def train_rl(folder: Path, origin: Path, source: FrameSource, asked: Question, *
         reinforce(policy, [asked], source, RL, run, limits=LIMITS, reward=Tossed(), origin=origin, seed=0)
 
 
+def samples(folder: Path) -> dict[tuple[int, str], Sample]:
+    """What a run sampled, without its clock: of a step that was sampled twice, what was written last."""
+    read = read_records(folder / "samples/rl.jsonl", Sample)
+    return {
+        (s.step, s.episode.id): s.model_copy(update={"episode": s.episode.model_copy(update={"usage": Usage()})}) for s in read
+    }
+
+
 def require_same_checkpoint(one: Path, other: Path) -> None:
     assert one.name == other.name
     for name in ("model.safetensors", "optimiser.safetensors", "trainer.json"):
@@ -108,6 +118,7 @@ def test_rl_killed_and_resumed_ends_bit_equal_to_the_straight_run(origin, source
     straight, resumed = (checkpoint.checkpoints(tmp_path / f"{name}/checkpoints/rl")[-1] for name in ("straight", "killed"))
     require_same_checkpoint(straight, resumed)
     assert (straight / "model.safetensors").read_bytes() != (origin / "model.safetensors").read_bytes()
+    assert samples(tmp_path / "killed") == samples(tmp_path / "straight") != {}
 
 
 def test_a_loss_that_is_not_finite_stops_sft_before_a_weight_moves(origin, source, taught, tmp_path):

@@ -11,8 +11,8 @@ import typer
 from deepsport.cli.plain import fail, plain, plain_errors
 
 if TYPE_CHECKING:
+    from deepsport.actor import Actor
     from deepsport.agent.rollout import Limits
-    from deepsport.cli.actor import Actor
     from deepsport.policy.base import Sampling
     from deepsport.records import Episode, Question
     from deepsport.video.source import FrameSource
@@ -89,7 +89,7 @@ def _with_options(question: str, options: str | None) -> str:
 def _actor(model: str | None, endpoint: str | None, native_tools: bool) -> "Actor":
     from rich.console import Console
 
-    from deepsport.cli.actor import local_actor, remote_actor
+    from deepsport.actor import local_actor, remote_actor
     from deepsport.errors import BadConfig
 
     if endpoint is not None:

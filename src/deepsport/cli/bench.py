@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepsport.cli.actor import model_of_run
+from deepsport.actor import model_of_run
 from deepsport.cli.compare import compare
 from deepsport.cli.foretold import print_loads
 from deepsport.cli.lmms import export_lmms
@@ -95,8 +95,8 @@ def _config(
     questions: Path, overrides: list[str], recipe: Path | None, model: str | None, options: Mapping[str, Option]
 ) -> "BenchConfig":
     """Recipe, settings and options as one, the later ones winning. Raises BadConfig."""
+    from deepsport.actor import require_known
     from deepsport.bench.recipe import BenchConfig, Protocol, settled
-    from deepsport.cli.actor import require_known
     from deepsport.config import load
     from deepsport.errors import BadConfig
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deepsport.cli.actor import model_of_run
+from deepsport.actor import model_of_run
 from deepsport.cli.plain import fail, plain, plain_errors
 
 if TYPE_CHECKING:

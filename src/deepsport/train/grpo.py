@@ -27,6 +27,7 @@ from deepsport.train.log import follow
 from deepsport.train.objective import Aggregation, advantages, clipped_loss, is_clipped, kl_penalty, token_weights
 from deepsport.train.optimiser import OptimiserConfig, require_finite
 from deepsport.train.sampler import draw
+from deepsport.train.samples import keep_samples, samples_of
 from deepsport.train.trainee import Portion, Trainee, TraineeConfig
 from deepsport.train.watch import Clock, Group, describe_groups
 from deepsport.video.source import FrameSource
@@ -87,6 +88,7 @@ def reinforce(
             clock.lap("rollout")
             learnt = learner.step(kept, step) if kept else {}
             clock.lap("learn")
+            keep_samples(run, stage, samples_of(groups, kept, step))
             trainee.save(folder, step + 1, origin)
             clock.lap("save")
             log(step, describe_groups(groups) | learnt | clock.seconds)

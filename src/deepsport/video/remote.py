@@ -19,7 +19,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-import deepsport
 from deepsport.errors import BadVideo
 from deepsport.video.container import MAX_PIXELS, Stamp
 from deepsport.video.pixels import Pixels
@@ -68,7 +67,7 @@ class WorkerProcess:
 def _environment() -> dict[str, str]:
     """Just enough to import this package, and one thread for numpy."""
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    home = str(Path(deepsport.__file__).parents[1])
+    home = str(Path(__file__).resolve().parents[2])
     kept["PYTHONPATH"] = os.pathsep.join(filter(None, (home, kept.get("PYTHONPATH"))))
     return kept | {"OPENBLAS_NUM_THREADS": "1"}
 

@@ -12,7 +12,6 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import deepsport
 from deepsport.data.dataset.card import card
 from deepsport.data.dataset.manifest import (
     CARD_NAME,
@@ -32,6 +31,7 @@ from deepsport.durable import disk_errors, write_atomic
 from deepsport.errors import BadRecord, RunError
 from deepsport.lock import holding
 from deepsport.records import Question
+from deepsport.versions import versions
 
 
 class DatasetWriter:
@@ -62,7 +62,7 @@ class DatasetWriter:
             for source, found in tally.licences.items():
                 licences.setdefault(source, set()).update(found)
         manifest = Manifest(
-            deepsport=deepsport.__version__,
+            deepsport=versions()["deepsport"],
             parts=parts,
             licences={source: tuple(sorted(found)) for source, found in sorted(licences.items())},
             left_out=dict(sorted(left_out.items())),
