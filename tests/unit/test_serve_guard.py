@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from deepsport.errors import BadConfig
+from deepsport.serve import guard as guard_module
 from deepsport.serve.guard import PAGE_HEADERS, Guard, names_of, require_bindable
 
 KEY = 'a key; with "odd" characters, é'
@@ -45,7 +46,9 @@ def ask(
 ) -> tuple[int, dict[str, str], str]:
     """Status, headers and body of the answer; `_` in a header's name stands for `-`."""
     sent: list[dict[str, Any]] = []
-    parts = [{"type": "http.request", "body": chunk, "more_body": n < len(chunks)} for n, chunk in enumerate(chunks, start=1)]
+    parts: list[Any] = [
+        {"type": "http.request", "body": chunk, "more_body": n < len(chunks)} for n, chunk in enumerate(chunks, start=1)
+    ]
 
     async def receive() -> dict[str, Any]:
         return parts.pop(0)
@@ -167,3 +170,39 @@ def test_a_server_on_all_addresses_takes_any_name_and_still_wants_its_key() -> N
     guard = Guard(app=app, names=names_of("0.0.0.0"), key="abc")
     assert ask(guard, host="box.lan:8000", authorization="Bearer abc")[0] == 200
     assert ask(guard, host="box.lan:8000")[0] == 401
+
+
+def test_a_client_that_is_refused_may_finish_what_it_is_sending() -> None:
+    async def whole(refused: Guard) -> list[str]:
+        happened: list[str] = []
+        parts = [{"type": "http.request", "body": b"x" * 9, "more_body": more} for more in (True, True, False)]
+
+        async def receive() -> Any:
+            happened.append("read")
+            return parts.pop(0)
+
+        async def send(message: Any) -> None:
+            happened.append(message["type"])
+
+        head = [(b"host", b"evil.example")]
+        await refused({"type": "http", "method": "PUT", "path": "/", "query_string": b"", "headers": head}, receive, send)
+        return happened
+
+    assert asyncio.run(whole(page_guard())) == ["read"] * 3 + ["http.response.start", "http.response.body"]
+
+
+def test_one_that_sends_without_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard_module, "READ_AWAY_S", 0.05)
+
+    async def receive() -> Any:
+        await asyncio.sleep(0.001)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def send(message: Any) -> None:
+        statuses.append(message.get("status"))
+
+    statuses: list[Any] = []
+    head = [(b"host", b"evil.example")]
+    scope = {"type": "http", "method": "PUT", "path": "/", "query_string": b"", "headers": head}
+    asyncio.run(page_guard()(scope, receive, send))
+    assert statuses[0] == 421

@@ -5,7 +5,7 @@ with ends with the same files as one that was left in peace. The clock has a fil
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,8 +57,10 @@ def run_bench(
     max_usd: float | None = None,
     fail_on_error: bool = False,
     fresh: bool = False,
+    run_loop: Callable[[Coroutine[None, None, Answers]], Answers] = asyncio.run,
 ) -> Outcome:
-    """Asks and judges what is not yet on record, and writes every file of a result (see `bench.result`).
+    """Asks and judges what is not yet on record, and writes every file of a result (see `bench.result`). `run_loop` runs what
+    waits, for who wants to end it from outside.
 
     Raises BadConfig, BadRecord, RunError, PolicyError if the endpoint is broken, and Stopped if the run was interrupted, has
     spent what it may, or lost an answer under `fail_on_error`: what is finished is kept, and the same command goes on."""
@@ -80,7 +82,7 @@ def run_bench(
             local=local,
             fail_on_error=fail_on_error,
         )
-        return _finish(bench, asyncio.run(answers(bench, max_usd)))
+        return _finish(bench, run_loop(answers(bench, max_usd)))
 
 
 def write_report(run: Run, systems: Mapping[str, Sequence[Episode]], source: FrameSource, *, seed: int) -> Report:

@@ -63,7 +63,7 @@ def ask(
     with plain_errors(), FrameSource(trusted=False) as source:
         asked = Question(id="ask", video=str(video), text=_with_options(question, options), sport=sport)
         source.info(asked.video)  # a bad file is told before a model is loaded
-        actor = _actor(model, endpoint, native_tools)
+        actor = open_actor(model, endpoint, native_tools)
         limits = Limits(max_turns=max_turns, style=actor.style)
         sampling = Sampling(temperature=temperature, max_tokens=max_tokens, seed=seed)
         episode = _run(asked, actor, source, limits, sampling, quiet=as_json)
@@ -86,7 +86,8 @@ def _with_options(question: str, options: str | None) -> str:
     return with_options(question, names)
 
 
-def _actor(model: str | None, endpoint: str | None, native_tools: bool) -> "Actor":
+def open_actor(model: str | None, endpoint: str | None, native_tools: bool) -> "Actor":
+    """The model that a command names, loaded with a word on the screen. Raises BadConfig or PolicyError."""
     from rich.console import Console
 
     from deepsport.actor import local_actor, remote_actor

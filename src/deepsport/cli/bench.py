@@ -156,6 +156,7 @@ def _say(outcome: "Outcome", folder: Path) -> None:
     if outcome.unscored and all(system.score is None for system in outcome.report.systems.values()):
         fail("nothing was scored, so nothing was measured; the same command asks again what was lost")
     typer.echo(f"{folder / 'report.html'} shows episodes; {folder / 'report.json'} holds every figure.")
+    typer.echo(plain(f"deepsport view {folder} plays the clips, and lets you label answers."))
 
 
 app.command()(report)

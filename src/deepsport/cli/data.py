@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deepsport.cli.correct import correct
 from deepsport.cli.dataset import split
 from deepsport.cli.export import export, restore
 from deepsport.cli.plain import plain, plain_errors
@@ -196,6 +197,7 @@ def _figures(counted: "DatasetStats") -> Iterator[str]:
         yield f"asked {n} x  {' '.join(text.split())}"
 
 
+app.command()(correct)
 app.command()(split)
 app.command()(export)
 app.command()(restore)

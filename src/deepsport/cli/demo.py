@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deepsport.cli.plain import plain_errors
+from deepsport.cli.plain import plain, plain_errors
 
 
 def demo(
@@ -34,6 +34,7 @@ def demo(
         Console().print(render(report))
         typer.echo(f"{_peak_memory_gb():.1f} GB of memory at most, in the process that trains.")
         typer.echo(f"{folder / 'report.html'} shows curves and episodes; {folder / 'report.json'} holds every figure.")
+        typer.echo(plain(f"deepsport view {folder} plays the clips and shows every episode."))
 
 
 def _peak_memory_gb() -> float:

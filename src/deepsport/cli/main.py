@@ -15,7 +15,9 @@ from deepsport.cli.diagnose import diagnose
 from deepsport.cli.distill import distill
 from deepsport.cli.doctor import doctor
 from deepsport.cli.evidence import ablate, stress
+from deepsport.cli.serve import serve
 from deepsport.cli.train import rl, sft
+from deepsport.cli.view import view
 
 app = typer.Typer(
     name="deepsport",
@@ -43,6 +45,8 @@ def _root(  # pyright: ignore[reportUnusedFunction] (typer calls it)
 
 
 app.command()(ask)
+app.command()(view)
+app.command()(serve)
 app.command()(demo)
 app.command()(distill)
 app.command()(sft)

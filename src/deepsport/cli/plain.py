@@ -13,7 +13,17 @@ import typer
 
 from deepsport.errors import DeepSportError
 
-_EXTRAS = {"pyarrow": "data", "torch": "train", "transformers": "train", "peft": "train", "matplotlib": "report"}
+_EXTRAS = {
+    "pyarrow": "data",
+    "torch": "train",
+    "transformers": "train",
+    "peft": "train",
+    "matplotlib": "report",
+    "pandas": "pandas",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+}
 """Packages that an installation may do without, and the extra that brings each."""
 
 

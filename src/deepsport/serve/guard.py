@@ -5,6 +5,7 @@ header must be a name that is meant (against DNS rebinding), and what changes an
 header that a foreign page cannot set without being asked). A server that others can reach wants a key.
 """
 
+import asyncio
 import hashlib
 import hmac
 import ipaddress
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+READ_AWAY_BYTES, READ_AWAY_S = 64 * 2**20, 5.0
+"""Of a request that is refused."""
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 OWN_HEADER = "x-deepsport"
 """A page of another origin cannot send it without a preflight, which nobody here answers."""
@@ -96,21 +99,24 @@ class Guard:
         guarded = _with_headers(send, self.headers)
         sent = _Sent.of(scope)
         if refusal := self._refusal(sent):
+            await _read_away(receive)
             await _refuse(guarded, *refusal)
         elif cookie := self._cookie_to_set(sent):
             await _send(guarded, 303, b"", {"location": "/", "set-cookie": cookie})
         elif (sent.length or 0) > self.max_body_bytes:
+            await _read_away(receive)
             await _refuse(guarded, 413, "too_large", _too_large(self.max_body_bytes))
         else:
             await self._pass_on(scope, receive, guarded)
 
     async def _pass_on(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Counts the body as it comes: its announced length is not believed."""
-        n_bytes, answered = 0, False
+        n_bytes, more, answered = 0, True, False
 
         async def counted() -> "Message":
-            nonlocal n_bytes
+            nonlocal n_bytes, more
             message = await receive()
+            more = message.get("more_body", False)
             n_bytes += len(message.get("body", b""))
             if n_bytes > self.max_body_bytes:
                 raise _TooLargeError
@@ -125,6 +131,8 @@ class Guard:
         with suppress(_TooLargeError):
             await self.app(scope, counted, watched)
         if not answered and n_bytes > self.max_body_bytes:
+            if more:
+                await _read_away(receive)
             await _refuse(send, 413, "too_large", _too_large(self.max_body_bytes))
 
     def _refusal(self, sent: "_Sent") -> tuple[int, str, str] | None:
@@ -232,6 +240,18 @@ def _with_headers(send: "Send", headers: Mapping[str, str]) -> "Send":
         await send(message)
 
     return guarded
+
+
+async def _read_away(receive: "Receive") -> None:
+    """Takes what a client is still sending, within bounds: one that cannot finish would see a broken line, and not why."""
+    n_bytes = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(READ_AWAY_S):
+            while n_bytes < READ_AWAY_BYTES:
+                message = await receive()
+                n_bytes += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
 
 
 async def _refuse(send: "Send", status: int, kind: str, message: str) -> None:

@@ -30,6 +30,8 @@ class VideoInfo:
     codec: str
     metadata: dict[str, str]
     """Tags of the container."""
+    start_s: float = 0.0
+    """The first frame on the clock of a player, which begins with whatever begins first: sound may come before the picture."""
 
 
 def probe(path: str) -> VideoInfo:
@@ -57,6 +59,7 @@ def describe(track: Track) -> VideoInfo:
         rotation=track.head.orientation.rotation,
         codec=track.stream.codec_context.name,
         metadata=dict(track.container.metadata),
+        start_s=_start_s(track),
     )
 
 
@@ -67,6 +70,18 @@ def average_fps(n_frames: int, span_s: Fraction, claimed: Fraction | None) -> Fr
     if claimed and claimed > 0 and abs(span_s * claimed - steps) < Fraction(1, 2):
         return claimed
     return steps / span_s if steps and span_s > 0 else FALLBACK_FPS
+
+
+def _start_s(track: Track) -> float:
+    """Time from the first thing to be seen or heard to the first frame."""
+    timeline, base = track.timeline, track.reader.time_base
+    first = timeline.pts(0) * base
+    heard = [
+        stream.start_time * stream.time_base
+        for stream in track.container.streams.audio
+        if stream.start_time is not None and stream.time_base is not None
+    ]
+    return float(first - min([first, *heard]))
 
 
 def _span_s(track: Track) -> Fraction:

@@ -199,4 +199,5 @@ def _facts(path: str, facts: Header) -> VideoInfo:
         rotation=int(facts["rotation"]),
         codec=str(facts["codec"]),
         metadata={str(name): str(text) for name, text in facts["metadata"].items()},
+        start_s=float(facts["start_s"]),
     )
