@@ -1,0 +1,93 @@
+"""How the viewer answers: JSON that any text can stand in, and errors of one form."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+
+from deepsport.errors import BadRecord, RunError
+from deepsport.serve.viewer.catalogue import Catalogue, EpisodeSet, ViewedRun
+from deepsport.serve.viewer.footage import ChangedFootageError, NoFootageError
+from deepsport.serve.viewer.index import Found
+
+NOT_KEPT = {"cache-control": "no-store"}
+KINDS = {404: "not_found", 405: "not_allowed", 416: "bad_range"}
+
+
+def answer(content: object, status: int = 200, headers: Mapping[str, str] = NOT_KEPT) -> Response:
+    """JSON. What is no number of JSON becomes null."""
+    return Response(to_json(content, inf_nan_mode="null"), status, dict(headers), "application/json")
+
+
+def refuse(status: int, kind: str, message: str, headers: Mapping[str, str] = NOT_KEPT) -> Response:
+    """An error, in words for a person."""
+    return answer({"error": {"message": message, "type": kind}}, status, headers)
+
+
+def catalogue_of(request: Request) -> Catalogue:
+    """What the app was made for."""
+    found = request.app.state.catalogue
+    assert isinstance(found, Catalogue)
+    return found
+
+
+def set_of(request: Request, name: str) -> EpisodeSet:
+    """The set of that id. Answers 404 if there is none."""
+    one = catalogue_of(request).sets.get(name)
+    if one is None:
+        raise HTTPException(404, "there is no such set of episodes here, or no longer")
+    return one
+
+
+def viewed_run_of(request: Request, name: str) -> ViewedRun:
+    """The run of that id. Answers 404 if there is none."""
+    run = catalogue_of(request).runs.get(name)
+    if run is None:
+        raise HTTPException(404, "there is no such run here, or no longer")
+    return run
+
+
+def found_of(one: EpisodeSet, name: str) -> Found:
+    """The episode of that id. Answers 404 if there is none."""
+    key = int(name, 16) if len(name) == 16 and set(name) <= set("0123456789abcdef") else None
+    found = one.index.find(key) if key is not None else None
+    if found is None:
+        raise HTTPException(404, "there is no such episode in this set, or no longer")
+    return found
+
+
+def with_errors(app: FastAPI) -> None:
+    """Has every error answered in one form, with nothing in it that a page could take for its own."""
+
+    @app.exception_handler(HTTPException)
+    async def by_status(_: Request, error: HTTPException) -> Response:  # pyright: ignore[reportUnusedFunction]
+        headers = {**NOT_KEPT, **(error.headers or {})}
+        return refuse(error.status_code, KINDS.get(error.status_code, "refused"), str(error.detail), headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def bad_request(_: Request, error: RequestValidationError) -> Response:  # pyright: ignore[reportUnusedFunction]
+        return refuse(422, "bad_request", "; ".join(_fault(each) for each in list(error.errors())[:5]))
+
+    @app.exception_handler(NoFootageError)
+    async def no_footage(_: Request, error: NoFootageError) -> Response:  # pyright: ignore[reportUnusedFunction]
+        return refuse(404, "no_footage", str(error))
+
+    @app.exception_handler(ChangedFootageError)
+    async def changed(_: Request, error: ChangedFootageError) -> Response:  # pyright: ignore[reportUnusedFunction]
+        return refuse(409, "changed_footage", str(error))
+
+    @app.exception_handler(BadRecord)
+    async def bad_file(_: Request, error: BadRecord) -> Response:  # pyright: ignore[reportUnusedFunction]
+        return refuse(409, "unreadable_file", str(error))
+
+    @app.exception_handler(RunError)
+    async def bad_disk(_: Request, error: RunError) -> Response:  # pyright: ignore[reportUnusedFunction]
+        return refuse(507, "not_written", str(error))
+
+
+def _fault(fault: Any) -> str:
+    """`offset: Input should be greater than or equal to 0`, without the value that was sent."""
+    return f"{'.'.join(str(part) for part in fault['loc'][1:])[:80]}: {fault['msg']}"

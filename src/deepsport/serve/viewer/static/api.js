@@ -1,0 +1,51 @@
+/* Talks to the server, and to nobody else. A refusal becomes an ApiError with the server's own words. */
+
+/** What the server refused, or that it could not be reached. */
+export class ApiError extends Error {
+  /** @param {string} message @param {number} status 0: not reached */
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** @param {string} path @param {URLSearchParams} [query] @param {AbortSignal} [signal] @returns {Promise<any>} */
+export function get(path, query, signal) {
+  const asked = query?.toString();
+  return ask(asked ? `${path}?${asked}` : path, { signal });
+}
+
+/** Changes something; the server wants to know that its own page asks.
+ * @param {"PUT" | "DELETE"} method @param {string} path @param {object} [body] @returns {Promise<any>} */
+export function change(method, path, body) {
+  const headers = { "x-deepsport": "1", "content-type": "application/json" };
+  return ask(path, { method, headers, body: body && JSON.stringify(body) });
+}
+
+/** Address of what belongs to an episode.
+ * @param {string} set @param {string} episode @param {string} [rest] */
+export function of(set, episode, rest = "") {
+  return `/api/sets/${encodeURIComponent(set)}/episodes/${encodeURIComponent(episode)}${rest}`;
+}
+
+/** Follows what changes on the server until the returned function is called.
+ * @param {{change: (news: {set: string, n: number, indexed: number, version: number}) => void, runs: () => void,
+ *   link: (up: boolean) => void}} told */
+export function follow(told) {
+  const events = new EventSource("/api/events");
+  events.addEventListener("change", (event) => told.change(JSON.parse(event.data)));
+  events.addEventListener("runs", () => told.runs());
+  events.addEventListener("open", () => told.link(true));
+  events.addEventListener("error", () => told.link(false));
+  return () => events.close();
+}
+
+/** @param {string} address @param {RequestInit} how */
+async function ask(address, how) {
+  const response = await fetch(address, { cache: "no-store", ...how }).catch((error) => {
+    throw error.name === "AbortError" ? error : new ApiError("The server does not answer. Is `deepsport view` still running?", 0);
+  });
+  const said = await response.json().catch(() => null);
+  if (response.ok) return said;
+  throw new ApiError(said?.error?.message ?? `The server answered ${response.status}.`, response.status);
+}

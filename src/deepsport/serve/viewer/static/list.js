@@ -1,0 +1,206 @@
+/* The list of a set's episodes: filters, search, order, rows. While a run goes on it follows, and nobody loses their place. */
+
+import { get } from "./api.js";
+import { announce, fill, h, settled } from "./dom.js";
+import { FACETS, filterPanel } from "./filters.js";
+import { chip, dotted, heading, label, name, outcome, trouble } from "./marks.js";
+import { Paged } from "./paged.js";
+import { changed, go, link, route } from "./router.js";
+import { MOST_ROWS, Rows } from "./rows.js";
+import { setTitle } from "./runs.js";
+import { CAUSES, count, FAILURES, figure, said, some, STOPS } from "./words.js";
+
+const SORTS = {
+  order: "as they were played",
+  worst: "worst first",
+  best: "best first",
+  calls: "most calls",
+  frames: "most frames",
+  reward: "lowest reward",
+  question: "by question",
+  step: "by step",
+};
+
+/** @param {import("./router.js").Route} opened @param {HTMLElement} page */
+export function listPage(opened, page) {
+  return new List(opened, page).page();
+}
+
+class List {
+  /** @param {import("./router.js").Route} opened @param {HTMLElement} page */
+  constructor(opened, page) {
+    this.set = opened.path[1];
+    this.query = opened.query;
+    this.version = -1;
+    this.kept = history.state?.index ?? -1;
+    this.paged = new Paged({
+      ask: (query, signal) => get(`/api/sets/${encodeURIComponent(this.set)}/episodes`, query, signal),
+      took: (answer) => this.took(answer),
+      failed: (error) => fill(this.found, trouble(error)),
+    });
+    this.build(page);
+  }
+
+  /** @param {HTMLElement} page */
+  build(page) {
+    this.title = heading("Episodes");
+    this.problems = h("div");
+    this.found = h("p", { class: "found", role: "status" });
+    this.filters = filterPanel(
+      (facet, values) => this.choose({ [facet]: values.length ? values : null }),
+      () => this.choose(Object.fromEntries(FACETS.map((facet) => [facet, null]))),
+    );
+    this.rows = new Rows("Episodes", {
+      at: (index) => this.paged.at(index),
+      draw: (row) => this.row(row),
+      wanted: (first, last) => this.paged.want(first, last),
+    });
+    this.rows.element.addEventListener("click", () => this.keepPlace());
+    const side = h("div", { class: "side" }, this.filters.element);
+    const body = h("div", { class: "body" }, this.tools(), this.found, this.problems, this.rows.element);
+    fill(page, this.title, h("div", { class: "listing" }, side, body));
+    name("Episodes", [["Runs", "#/"]]);
+    get("/api/runs").then(({ runs }) => this.named(runs), () => {});
+  }
+
+  page() {
+    const move = (/** @type {number} */ by) => () => this.rows.focus(Math.max(0, this.rows.focused() + by));
+    return {
+      ready: this.start(),
+      update: (/** @type {import("./router.js").Route} */ to) => this.update(to),
+      change: (/** @type {any} */ news) => this.news(news),
+      close: () => (this.paged.close(), this.rows.close()),
+      keys: [
+        { key: "j", says: "next row", act: move(1), group: "List" },
+        { key: "k", says: "row before", act: move(-1), group: "List" },
+        { key: "Enter", says: "open the row", act: () => {}, group: "List" },
+        { key: "Escape", says: "out of the search; all runs", act: () => this.leave(), group: "List" },
+      ],
+    };
+  }
+
+  /** The first rows, and those where the reader was before. */
+  async start() {
+    await this.paged.start(this.query, Math.max(0, this.kept));
+    if (this.kept >= 0) this.rows.focus(this.kept);
+  }
+
+  leave() {
+    const focused = document.activeElement;
+    if (focused instanceof HTMLInputElement) focused.blur();
+    else go([]);
+  }
+
+  keepPlace() {
+    history.replaceState({ index: this.rows.focused() }, "");
+  }
+
+  tools() {
+    const text = this.query.get("text") ?? "";
+    const typed = settled((value) => this.choose({ text: value || null }, true), 200);
+    this.search = h("input", { type: "search", id: "search", value: text, placeholder: "words, \"a phrase\", an id", oninput: type });
+    /** @param {any} event */
+    function type(event) {
+      typed(event.target.value.trim());
+    }
+    const chosen = this.query.get("sort") ?? "order";
+    const options = Object.entries(SORTS).map(([key, words]) => h("option", { value: key, selected: key === chosen }, words));
+    this.sort = h("select", { id: "sort", onchange: () => this.choose({ sort: this.sort.value === "order" ? null : this.sort.value }) }, options);
+    return h(
+      "div",
+      { class: "tools", role: "search" },
+      h("div", { class: "field grow" }, h("label", { for: "search" }, "Search"), this.search),
+      h("div", { class: "field" }, h("label", { for: "sort" }, "Order"), this.sort),
+    );
+  }
+
+  /** @param {any[]} runs */
+  named(runs) {
+    const run = runs.find((each) => each.sets.some((set) => set.id === this.set));
+    const set = run?.sets.find((each) => each.id === this.set);
+    if (!set) return;
+    const title = setTitle(run, set);
+    fill(this.title, title, run.live && [" ", h("span", { class: "live" }, "live")]);
+    fill(this.problems, set.problems.map((/** @type {string} */ text) => h("p", { class: "note" }, text)));
+    name(title, [["Runs", "#/"]]);
+  }
+
+  /** @param {Record<string, string | string[] | null>} parts @param {boolean} [quietly] */
+  choose(parts, quietly = false) {
+    const query = changed(this.query, parts);
+    if (query.toString() === this.query.toString()) return;
+    go(["set", this.set], query, { quietly });
+    if (quietly) this.update(route());
+  }
+
+  /** @param {import("./router.js").Route} to */
+  update(to) {
+    if (to.path.length !== 2 || to.path[0] !== "set" || to.path[1] !== this.set) return false;
+    this.query = to.query;
+    const text = to.query.get("text") ?? "";
+    if (document.activeElement !== this.search) this.search.value = text;
+    this.sort.value = to.query.get("sort") ?? "order";
+    this.paged.start(to.query);
+    return true;
+  }
+
+  /** @param {{set: string, version: number}} news */
+  news({ set, version }) {
+    if (set !== this.set || version === this.version) return;
+    this.paged.doubt();
+    this.paged.want(...this.rows.range());
+  }
+
+  /** @param {any} answer */
+  took(answer) {
+    this.version = answer.version;
+    this.filters.show(answer.facets, this.query);
+    this.tell(answer);
+    this.rows.count(answer.n_found);
+  }
+
+  /** @param {any} answer */
+  tell({ n_found, n_total, indexed }) {
+    const all = n_found === n_total ? some(n_total, "episode") : `${count(n_found)} of ${some(n_total, "episode")}`;
+    const reading = indexed < 1 && `${Math.floor(100 * indexed)} % of the file read`;
+    const cut = n_found > MOST_ROWS && `the first ${count(MOST_ROWS)} are listed`;
+    fill(this.found, dotted(all, reading, cut), n_found ? null : h("span", { class: "soft" }, this.why(n_total)));
+    if (n_found !== n_total) announce(all);
+  }
+
+  /** @param {number} n_total */
+  why(n_total) {
+    return n_total ? " None fits all of the filters." : " None has been written yet. They appear here as they come.";
+  }
+
+  /** @param {any} row */
+  row(row) {
+    if (!row) return h("span", { class: "line soft" }, "…");
+    const query = changed(this.query, { t: null });
+    const tags = [chip(row.sport && said(row.sport)), chip(row.dimension && said(row.dimension))];
+    return h(
+      "a",
+      { class: "line", href: link(["set", this.set, row.id], query) },
+      outcome(row.outcome),
+      h("span", { class: "what" }, h("span", { class: "question" }, row.text), h("span", { class: "given" }, given(row))),
+      h("ul", { class: "chips" }, tags),
+      h("span", { class: "figures" }, figures(row)),
+      h("span", { class: "label" }, row.label && h("span", { class: "person" }, label(row.label))),
+    );
+  }
+}
+
+/** @param {any} row */
+function given(row) {
+  if (row.answer === null) return h("span", {}, said(row.stop, STOPS));
+  const reference = row.outcome !== "right" && row.reference !== null && ` · right: ${row.reference}`;
+  const why = row.cause ? said(row.cause, CAUSES) : row.failure && said(row.failure, FAILURES);
+  return [h("b", {}, row.answer), reference, why && ` · ${why}`];
+}
+
+/** @param {any} row */
+function figures(row) {
+  const sample = row.step !== null && `step ${row.step}, reward ${figure(row.reward)}`;
+  const again = row.run > 0 && `run ${row.run + 1}`;
+  return [h("span", {}, dotted(sample, again, some(row.n_calls, "call"))), h("span", {}, some(row.n_frames, "frame"))];
+}

@@ -1,0 +1,48 @@
+/* Small pieces that several pages share: marks of right and wrong, chips, errors, headings, crumbs. */
+
+import { fill, h } from "./dom.js";
+import { said, OUTCOMES } from "./words.js";
+
+const SIGNS = { right: "✓", partly: "◐", wrong: "✗", unscored: "?" };
+
+/** How an episode came out, as a sign and a word; a sign alone where there is little room.
+ * @param {string} outcome @param {{brief?: boolean}} [how] */
+export function outcome(outcome, { brief = false } = {}) {
+  const kind = Object.hasOwn(SIGNS, outcome) ? outcome : "unscored";
+  const sign = h("span", { "aria-hidden": "true" }, SIGNS[kind]);
+  return h("span", { class: `mark ${kind}` }, sign, h("span", { class: brief ? "hidden" : "word" }, OUTCOMES[kind]));
+}
+
+/** @param {string | null | undefined | false} text */
+export function chip(text) {
+  return text ? h("li", { class: "chip" }, text) : null;
+}
+
+/** What somebody said of an answer. @param {{right: boolean | null, failure: string | null, points: number | null}} label */
+export function label({ right, failure, points }) {
+  const word = right === null ? "labelled" : right ? "right" : "wrong";
+  return [word, points !== null && points !== undefined && `${points}/10`, failure && said(failure)].filter(Boolean).join(", ");
+}
+
+/** What went wrong, in the page's place. @param {Error} error */
+export function trouble(error) {
+  return h("p", { class: "note", role: "alert" }, error.message);
+}
+
+/** Names the page for the tab, and where it stands for the reader.
+ * @param {string} title @param {[string, string][]} crumbs text and address */
+export function name(title, crumbs) {
+  document.title = title ? `${title.slice(0, 80)} · DeepSport` : "DeepSport";
+  const nav = document.getElementById("crumbs");
+  if (nav) fill(nav, h("ol", {}, crumbs.map(([text, address]) => h("li", {}, h("a", { href: address }, text)))));
+}
+
+/** The page's heading; it takes the focus when the page is opened. @param {...any} children */
+export function heading(...children) {
+  return h("h1", { tabindex: "-1" }, children);
+}
+
+/** `a · b · c` of what is there. @param {...any} parts */
+export function dotted(...parts) {
+  return parts.filter((part) => part !== null && part !== undefined && part !== false && part !== "").join(" · ");
+}
