@@ -31,9 +31,10 @@ nano: install  ## ships the policy of a run in the package; FROM=runs/nano
 
 pictures: install  ## docs/arena.png
 	$(BIN)/python -c 'from deepsport.arena.gallery import poster; poster().quantize(256, 1, 3, dither=0).save("docs/arena.png", optimize=True)'
+	$(BIN)/python docs/hooks/episode_picture.py
 
 docs: install  ## the documentation site, in site/; `.venv/bin/mkdocs serve` shows it while one writes
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 test: install lint types layers tests  ## everything that must hold
 

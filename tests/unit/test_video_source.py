@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,18 @@ def test_info_frames_and_times_agree_with_a_full_decode(source: FrameSource, vid
     got = source.frames(videos[0], [29, 3, 3])
     assert all(np.array_equal(mine, pictures[index]) for mine, index in zip(got, (29, 3, 3), strict=True))
     assert source.times(videos[0], [0, 29]) == pytest.approx([times[0], times[29]])
+
+
+@pytest.mark.parametrize(("first_s", "audio_s", "start_s"), [(0, 0, 0), (2, 0, 2), (2, 1, 2), (-1, 0, 0)])
+def test_the_first_frame_stands_where_a_player_shows_it(
+    first_s: int, audio_s: int, start_s: int, source: FrameSource, tmp_path: Path
+):
+    recipe = Recipe(
+        n_frames=10, ticks=[25 * first_s + i for i in range(10)], time_base=Fraction(1, 25), audio_s=audio_s, b_frames=0
+    )
+    path = str(write(tmp_path / "late.mkv", recipe))
+    assert source.info(path).start_s == pytest.approx(start_s, abs=0.05)
+    assert source.times(path, [0, 5]) == pytest.approx([0, 0.2], abs=0.002)
 
 
 def test_frames_can_be_had_without_asking_for_info_first(source: FrameSource, videos: list[str]):

@@ -31,7 +31,7 @@ class VideoInfo:
     metadata: dict[str, str]
     """Tags of the container."""
     start_s: float = 0.0
-    """The first frame on the clock of a player, which begins with whatever begins first: sound may come before the picture."""
+    """The first frame on the clock of a player: that of the file, moved only if it begins before 0."""
 
 
 def probe(path: str) -> VideoInfo:
@@ -73,15 +73,14 @@ def average_fps(n_frames: int, span_s: Fraction, claimed: Fraction | None) -> Fr
 
 
 def _start_s(track: Track) -> float:
-    """Time from the first thing to be seen or heard to the first frame."""
-    timeline, base = track.timeline, track.reader.time_base
-    first = timeline.pts(0) * base
-    heard = [
+    """As Chromium counts: its sound may begin before the picture, and either before 0."""
+    first = track.timeline.pts(0) * track.reader.time_base
+    sound = (
         stream.start_time * stream.time_base
         for stream in track.container.streams.audio
         if stream.start_time is not None and stream.time_base is not None
-    ]
-    return float(first - min([first, *heard]))
+    )
+    return float(first - min(0, first, *sound))
 
 
 def _span_s(track: Track) -> Fraction:

@@ -1,0 +1,125 @@
+"""The viewer in a browser: its pages over a real server, and what is asked of every page: no complaint, no request elsewhere."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from viewed_runs import Visited
+from visited_pages import Visit
+
+CONTROLS = {"button", "link", "textbox", "searchbox", "combobox", "checkbox", "radio", "slider", "dialog", "meter"}
+"""Roles that mean nothing without a name."""
+
+PICTURE_IS_OF = """async ([frames, indices]) => {
+    const video = document.querySelector('video');
+    const [width, height] = [video.videoWidth, video.videoHeight];
+    const pixels = picture => {
+        const canvas = Object.assign(document.createElement('canvas'), {width, height});
+        const context = canvas.getContext('2d', {willReadFrequently: true});
+        context.drawImage(picture, 0, 0, width, height);
+        return context.getImageData(0, 0, width, height).data;
+    };
+    const shown = pixels(video);
+    const apart = async index => {
+        const reply = await fetch(`${frames}/${index}.jpg?width=${width}`);
+        const other = pixels(await createImageBitmap(await reply.blob()));
+        return shown.reduce((sum, value, at) => sum + Math.abs(value - other[at]), 0);
+    };
+    const distances = [];
+    for (const index of indices) distances.push(await apart(index));
+    return indices[distances.indexOf(Math.min(...distances))];
+}"""
+"""Which of some frames the video on the page shows, told by its pixels."""
+
+
+class Page(Visit):
+    """A page of the viewer."""
+
+    def __init__(self, page: Any, url: str) -> None:
+        super().__init__(page)
+        self.url = url
+
+    def go(self, address: str) -> "Page":
+        """Opens what stands after the `#` of an address, and waits until it is drawn."""
+        self.page.goto(f"{self.url}/{address}")
+        self.page.locator("main h1").wait_for()
+        return self
+
+    def outside(self) -> list[str]:
+        """Requests that went to anybody but the server."""
+        return [url for url in self.requests if not url.startswith((self.url, "data:", "blob:"))]
+
+    def role(self, role: str, name: str | None = None, *, exact: bool = False) -> Any:
+        """What a screen reader calls so."""
+        return self.page.get_by_role(role, name=name, exact=exact) if name else self.page.get_by_role(role)
+
+    def rows(self) -> list[str]:
+        """The texts of the rows on the screen."""
+        self.page.locator(".row a").first.wait_for()
+        return self.page.locator(".row").all_inner_texts()
+
+    def until(self, condition: str, *given: Any) -> None:
+        """Waits until a JavaScript condition holds."""
+        self.page.wait_for_function(condition, arg=list(given), timeout=8000)
+
+    def frame(self) -> int:
+        """The number of the frame on the screen, as the page tells it."""
+        return int(self.page.locator(".player .readout").inner_text().rsplit(" ", 1)[1])
+
+    def settled_frame(self) -> int:
+        """The same, once the video has finished seeking."""
+        self.until("() => [...document.querySelectorAll('video')].every(film => !film.seeking && film.readyState >= 2)")
+        return self.frame()
+
+    def pictured_frame(self, frames: str, indices: list[int]) -> int:
+        """Which of these frames the video shows; `frames` is the address that they have on the server."""
+        self.settled_frame()
+        self.page.wait_for_timeout(100)  # the picture reaches the screen after the seek has been told
+        return self.page.evaluate(PICTURE_IS_OF, [frames, indices])
+
+    def unnamed(self) -> list[str]:
+        """Controls that a screen reader has no name for."""
+        session = self.page.context.new_cdp_session(self.page)
+        nodes = session.send("Accessibility.getFullAXTree")["nodes"]
+        session.detach()
+        found = [node for node in nodes if not node.get("ignored") and node.get("role", {}).get("value") in CONTROLS]
+        assert found
+        return [node["role"]["value"] for node in found if not node.get("name", {}).get("value")]
+
+
+class Desk:
+    """A viewer and the browser that pages of it are opened in."""
+
+    def __init__(self, browser: Any, visited: Visited) -> None:
+        self.browser = browser
+        self.visited = visited
+        self.opened: list[Page] = []
+
+    def open(self, address: str = "#/", *, width: int = 1280, scheme: str = "light") -> Page:
+        """Opens a page in a window of its own."""
+        context = self.browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        context.set_default_timeout(8000)
+        page = Page(context.new_page(), self.visited.url)
+        self.opened.append(page)
+        return page.go(address)
+
+    def address(self, name: str, which: int = 0, **query: Any) -> str:
+        """Of an episode of a set, by its place in the list."""
+        row = self.visited.episodes(name, **query)["rows"][which]
+        return f"#/set/{self.visited.the_set(name)}/{row['id']}"
+
+    def list(self, name: str) -> str:
+        """Address of a set's list."""
+        return f"#/set/{self.visited.the_set(name)}"
+
+
+@contextmanager
+def desk_of(browser: Any, visited: Visited) -> Generator[Desk]:
+    """Closes its pages in the end, and holds of each that it neither complained nor asked anybody else."""
+    desk = Desk(browser, visited)
+    try:
+        yield desk
+        assert [(page.complaints, page.outside()) for page in desk.opened if page.complaints or page.outside()] == []
+    finally:
+        for page in desk.opened:
+            page.page.context.close()
