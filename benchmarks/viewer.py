@@ -71,15 +71,15 @@ def main() -> None:
 def serve(run: Path) -> None:
     """Serves with a clock around the app; every answer says in a header how long the server took."""
     from deepsport.serve.viewer import serving
-    from deepsport.serve.viewer.gentle import GentleServer
+    from deepsport.serve.viewer.graceful_server import GracefulServer
 
-    plain = GentleServer.__init__
+    plain = GracefulServer.__init__
 
     def timed(self: Any, config: Any, on_stop: Any) -> None:
         config.app = clocked(config.app)
         plain(self, config, on_stop)
 
-    GentleServer.__init__ = timed  # type: ignore[method-assign]
+    GracefulServer.__init__ = timed  # type: ignore[method-assign]
     serving.serve_viewer([run], on_ready=lambda url: print(url, flush=True))
 
 

@@ -40,9 +40,17 @@ class Page(Visit):
         self.url = url
 
     def go(self, address: str) -> "Page":
-        """Opens what stands after the `#` of an address, and waits until it is drawn."""
-        self.page.goto(f"{self.url}/{address}")
-        self.page.locator("main h1").wait_for()
+        """Opens what stands after the `#` of an address, and waits until it is drawn: then the page takes the focus. Of the page
+        before nothing is left."""
+        for each in ("#/between", address) if self.page.url.startswith(self.url) else (address,):
+            self.page.evaluate("document.activeElement.blur()")
+            self.page.goto(f"{self.url}/{each}")
+            self.until("() => document.querySelector('main').contains(document.activeElement)")
+        return self
+
+    def forget(self) -> "Page":
+        """As in a browser that was never here."""
+        self.page.evaluate("localStorage.clear()")
         return self
 
     def outside(self) -> list[str]:
@@ -88,20 +96,42 @@ class Page(Visit):
 
 
 class Desk:
-    """A viewer and the browser that pages of it are opened in."""
+    """A viewer and the browser that pages of it are opened in. Windows are used again: a window costs more than most tests."""
 
     def __init__(self, browser: Any, visited: Visited) -> None:
         self.browser = browser
         self.visited = visited
-        self.opened: list[Page] = []
+        self.windows: dict[int, Page] = {}
+        """By their width."""
+        self.others: list[Page] = []
 
-    def open(self, address: str = "#/", *, width: int = 1280, scheme: str = "light") -> Page:
+    def open(self, address: str = "#/", *, width: int = 1280) -> Page:
+        """Opens a page in the window of that width, where nothing is left of the one before."""
+        if width in self.windows:
+            return self.windows[width].forget().go(address)
+        self.windows[width] = self._window(width)
+        return self.windows[width].go(address)
+
+    def open_beside(self, address: str = "#/", *, width: int = 1280) -> Page:
         """Opens a page in a window of its own."""
-        context = self.browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        self.others.append(self._window(width))
+        return self.others[-1].go(address)
+
+    def _window(self, width: int) -> Page:
+        context = self.browser.new_context(viewport={"width": width, "height": 900}, color_scheme="light")
         context.set_default_timeout(8000)
-        page = Page(context.new_page(), self.visited.url)
-        self.opened.append(page)
-        return page.go(address)
+        return Page(context.new_page(), self.visited.url)
+
+    def check(self) -> None:
+        """Holds that no page complained or asked anybody else, and closes those that stand beside."""
+        pages = [*self.windows.values(), *self.others]
+        found = [(page.complaints[:], page.outside()) for page in pages if page.complaints or page.outside()]
+        for page in pages:
+            page.complaints.clear()
+            page.requests.clear()
+        while self.others:
+            self.others.pop().page.context.close()
+        assert found == [], found
 
     def address(self, name: str, which: int = 0, **query: Any) -> str:
         """Of an episode of a set, by its place in the list."""
@@ -119,7 +149,7 @@ def desk_of(browser: Any, visited: Visited) -> Generator[Desk]:
     desk = Desk(browser, visited)
     try:
         yield desk
-        assert [(page.complaints, page.outside()) for page in desk.opened if page.complaints or page.outside()] == []
+        desk.check()
     finally:
-        for page in desk.opened:
+        for page in [*desk.windows.values(), *desk.others]:
             page.page.context.close()

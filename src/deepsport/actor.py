@@ -59,7 +59,8 @@ def model_of_run(config: "BenchConfig") -> "tuple[Policy, PromptStyle]":
 
 def require_known(model: str) -> None:
     """Whether a name can be that of a model that runs here, without loading anything. Raises BadConfig."""
-    if model not in ("nano", ORACLE) and not Path(model).exists() and model.count("/") != 1:
+    is_place = bool(model) and Path(model).exists()
+    if model not in ("nano", ORACLE) and not is_place and model.count("/") != 1:
         names = f"nano, {ORACLE}, the folder of a checkpoint or a run, or a hub id (OWNER/NAME)"
         raise BadConfig(f"there is no model {model!r}: give {names}")
 

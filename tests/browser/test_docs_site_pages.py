@@ -1,8 +1,5 @@
 """The documentation site in a real browser: quiet, offline, no wider than a phone, readable in light and dark, and searchable."""
 
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,7 +13,6 @@ from visited_pages import FAINT_TEXT, Visit, overflow_px
 
 pytest.importorskip("material", reason="mkdocs-material is not installed, so no site can be built")
 pytestmark = pytest.mark.xdist_group("site")
-ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["", "tutorial/", "concepts/", "reference/python/", "reference/commands/", "reference/settings/"]
 
 
@@ -28,12 +24,9 @@ class Silent(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(site: Path) -> Iterator[str]:
     """Where the site is served."""
-    folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", folder]
-    subprocess.run(command, cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, capture_output=True, check=True)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(folder))) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(site))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()

@@ -21,11 +21,27 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
     return arena_clips(tmp_path_factory.mktemp("clips"), 1)
 
 
-@pytest.fixture
-def desk(browser: Any, clips: list[Clip], tmp_path: Path) -> Iterator[Desk]:
-    bench_run(tmp_path / "nano", clips)
-    with viewing(tmp_path / "nano") as visited, desk_of(browser, visited) as desk:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the run lies, and beside it what is said of it."""
+    return tmp_path_factory.mktemp("labelled")
+
+
+@pytest.fixture(scope="module")
+def shared_desk(browser: Any, clips: list[Clip], folder: Path) -> Iterator[Desk]:
+    bench_run(folder / "nano", clips)
+    with viewing(folder / "nano") as visited, desk_of(browser, visited) as desk:
         yield desk
+
+
+@pytest.fixture
+def desk(shared_desk: Desk, folder: Path) -> Iterator[Desk]:
+    """With nothing said yet."""
+    for file in folder.glob("*.csv"):
+        file.unlink()
+    shared_desk.visited.settled()
+    yield shared_desk
+    shared_desk.check()
 
 
 def labels_in(folder: Path) -> list[Label]:
@@ -35,20 +51,20 @@ def labels_in(folder: Path) -> list[Label]:
 
 def said(page: Page, text: str) -> None:
     """Waits until the page says that it has saved."""
-    page.page.locator(".labels [role=status]", has_text=text).wait_for()
+    page.page.locator(".labels .state", has_text=text).wait_for()
 
 
-def test_a_label_is_saved_where_rejudge_reads_it(desk: Desk, tmp_path: Path) -> None:
+def test_a_label_is_saved_where_rejudge_reads_it(desk: Desk, folder: Path) -> None:
     page = desk.open(desk.address("nano"))
     page.page.get_by_label("Your name").fill("Anna")
     page.role("button", "Right").click()
     said(page, "saved to nano.labels.csv")
-    (label,) = labels_in(tmp_path)
+    (label,) = labels_in(folder)
     assert (label.right, label.labeller, label.failure) == (True, "Anna", None)
-    assert labelled([label], load_result(tmp_path / "nano").episodes).unknown == ()
+    assert labelled([label], load_result(folder / "nano").episodes).unknown == ()
 
 
-def test_keys_say_that_an_answer_is_wrong_and_why(desk: Desk, tmp_path: Path) -> None:
+def test_keys_say_that_an_answer_is_wrong_and_why(desk: Desk, folder: Path) -> None:
     page = desk.open(desk.address("nano"))
     page.page.locator(".labels").wait_for()
     page.page.keyboard.press("w")
@@ -56,40 +72,40 @@ def test_keys_say_that_an_answer_is_wrong_and_why(desk: Desk, tmp_path: Path) ->
     page.page.keyboard.press("2")
     page.until("() => document.querySelector('#failure-visual_hallucination').checked")
     page.until("() => document.querySelector('#said').textContent.startsWith('wrong, visual')")
-    (label,) = labels_in(tmp_path)
+    (label,) = labels_in(folder)
     assert (label.right, label.failure) == (False, Failure.HALLUCINATION)
     assert page.role("button", "Wrong").get_attribute("aria-pressed") == "true"
 
 
-def test_points_and_right_never_contradict_each_other(desk: Desk, tmp_path: Path) -> None:
+def test_points_and_right_never_contradict_each_other(desk: Desk, folder: Path) -> None:
     page = desk.open(desk.address("nano"))
     page.page.get_by_label("Points").select_option("3")
     said(page, "saved")
-    assert [(label.right, label.points) for label in labels_in(tmp_path)] == [(False, 3)]
+    assert [(label.right, label.points) for label in labels_in(folder)] == [(False, 3)]
     page.role("button", "Right").click()
     page.until("() => document.querySelector('#points').value === ''")
     page.until("() => document.querySelector('#said').textContent.startsWith('right')")
-    assert [(label.right, label.points) for label in labels_in(tmp_path)] == [(True, None)]
+    assert [(label.right, label.points) for label in labels_in(folder)] == [(True, None)]
 
 
-def test_undo_takes_a_label_back(desk: Desk, tmp_path: Path) -> None:
+def test_undo_takes_a_label_back(desk: Desk, folder: Path) -> None:
     page = desk.open(desk.address("nano"))
     page.page.locator(".labels").wait_for()
     page.page.keyboard.press("r")
     said(page, "saved")
     page.page.keyboard.press("z")
     said(page, "removed from")
-    assert labels_in(tmp_path) == []
+    assert labels_in(folder) == []
 
 
-def test_two_people_label_beside_each_other(desk: Desk, tmp_path: Path) -> None:
+def test_two_people_label_beside_each_other(desk: Desk, folder: Path) -> None:
     for name, key in (("Anna", "r"), ("Ben", "w")):
         page = desk.open(desk.address("nano"))
         page.page.get_by_label("Your name").fill(name)
         page.page.keyboard.press("Tab")
         page.page.keyboard.press(key)
         said(page, "saved")
-    assert sorted((label.labeller, label.right) for label in labels_in(tmp_path)) == [("Anna", True), ("Ben", False)]
+    assert sorted((label.labeller, label.right) for label in labels_in(folder)) == [("Anna", True), ("Ben", False)]
     assert page.page.locator(".labels .chip").all_inner_texts() == ["Anna: right"]
 
 
@@ -122,13 +138,13 @@ def test_a_labelled_row_is_marked_in_the_list_and_can_be_filtered(desk: Desk) ->
     assert page.page.locator(".row .person").count() == 1
 
 
-def test_a_label_that_cannot_be_saved_says_so(desk: Desk, tmp_path: Path) -> None:
-    (tmp_path / "nano.labels.csv").write_text("what,is,this\n1,2,3\n")
+def test_a_label_that_cannot_be_saved_says_so(desk: Desk, folder: Path) -> None:
+    (folder / "nano.labels.csv").write_text("what,is,this\n1,2,3\n")
     page = desk.open(desk.address("nano"))
     page.page.locator(".labels").wait_for()
     page.page.keyboard.press("r")
     said(page, "Not saved")
-    assert (tmp_path / "nano.labels.csv").read_text() == "what,is,this\n1,2,3\n"
+    assert (folder / "nano.labels.csv").read_text() == "what,is,this\n1,2,3\n"
     page.complaints.clear()  # the browser tells of every refusal
 
 
@@ -142,7 +158,7 @@ def with_event(desk: Desk) -> Page:
     return page
 
 
-def test_a_window_is_dragged_from_frame_to_frame_and_saved(desk: Desk, tmp_path: Path) -> None:
+def test_a_window_is_dragged_from_frame_to_frame_and_saved(desk: Desk, folder: Path) -> None:
     page = with_event(desk)
     start, end = page.role("slider", "Start of the event"), page.role("slider", "End of the event")
     box, drawing = end.bounding_box(), page.page.locator(".timeline svg").bounding_box()
@@ -155,14 +171,14 @@ def test_a_window_is_dragged_from_frame_to_frame_and_saved(desk: Desk, tmp_path:
     assert page.settled_frame() == round(dragged_s * FPS)
     kept_s = float(start.get_attribute("aria-valuenow"))
     page.role("button", "Save the window").click()
-    page.page.locator(".gold-window [role=status]", has_text="saved to nano.windows.csv").wait_for()
-    (correction,) = read_windows(tmp_path / "nano.windows.csv")
+    page.page.locator(".gold-window .state", has_text="saved to nano.windows.csv").wait_for()
+    (correction,) = read_windows(folder / "nano.windows.csv")
     assert (correction.window.start_s, correction.window.end_s) == pytest.approx((kept_s, dragged_s), abs=0.01)
     assert dragged_s * FPS == pytest.approx(round(dragged_s * FPS), abs=0.3)
     assert page.page.locator(".timeline .corrected").count() == 1
 
 
-def test_a_window_is_set_by_arrow_keys_and_taken_back(desk: Desk, tmp_path: Path) -> None:
+def test_a_window_is_set_by_arrow_keys_and_taken_back(desk: Desk, folder: Path) -> None:
     page = with_event(desk)
     start = page.role("slider", "Start of the event")
     before = float(start.get_attribute("aria-valuenow"))
@@ -172,8 +188,8 @@ def test_a_window_is_set_by_arrow_keys_and_taken_back(desk: Desk, tmp_path: Path
     assert f"frame {round((before - 9 / FPS) * FPS)}" in start.get_attribute("aria-valuetext")
     page.role("button", "Save the window").click()
     page.page.locator(".gold-window button", has_text="Undo").click()
-    page.page.locator(".gold-window [role=status]", has_text="removed from").wait_for()
-    assert read_windows(tmp_path / "nano.windows.csv") == ()
+    page.page.locator(".gold-window .state", has_text="removed from").wait_for()
+    assert read_windows(folder / "nano.windows.csv") == ()
 
 
 def test_the_start_of_a_window_never_passes_its_end(desk: Desk) -> None:

@@ -9,6 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from deepsport.actor import local_actor
 from deepsport.agent.prompt import PromptStyle
 from deepsport.arena.generate import make_set
 from deepsport.arena.planted import Fault
@@ -21,7 +22,6 @@ from deepsport.bench.diagnosis.summary import DiagnosisReport
 from deepsport.bench.recipe import BenchConfig
 from deepsport.bench.result import load_result
 from deepsport.bench.suite import run_bench
-from deepsport.actor import local_actor
 from deepsport.cli.diagnose import diagnose
 from deepsport.durable import read_records
 from deepsport.policy.base import Policy

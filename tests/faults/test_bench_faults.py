@@ -610,7 +610,7 @@ def test_the_second_interrupt_ends_the_run_at_once(footage: Path, server: ModelS
     [
         (["--passive", "8", "--blind"], "--passive and --blind exclude each other"),
         (["--endpoint", "http://127.0.0.1:9/v1"], "--endpoint needs the name of a model"),
-        (["--native-tools"], "--native-tools is for servers"),
+        (["--native-tools"], "native_tools is for servers"),
         (["max_turn=3"], "Did you mean max_turns"),
         (["--judge-endpoint", "http://127.0.0.1:9/v1"], "a judge needs both --judge-endpoint and --judge-model"),
         (["--endpoint", "not an address", "--model", "m"], "is not the address of an endpoint"),

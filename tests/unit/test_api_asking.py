@@ -309,3 +309,24 @@ def test_an_endpoint_needs_the_name_of_a_model(match):
 def test_a_model_that_is_not_there_is_told(match):
     with pytest.raises(ds.PolicyError, match="no-such-folder"):
         ds.ask(match, "What?", model="./no-such-folder")
+
+
+@pytest.mark.parametrize("question", ["", " \n"])
+def test_a_question_without_words_is_refused(question, match):
+    with pytest.raises(ds.BadConfig, match="the question is empty"):
+        ds.ask(match, question, model=Scripted([ANSWER]))
+
+
+def test_options_may_be_numbers(match):
+    assert ds.ask(match, "How many?", options=[1, 2], model=Scripted([ANSWER])).question.text == "How many? Options: 1, 2."
+
+
+@pytest.mark.parametrize("ask", [lambda video: ds.ask(video, "Who?", model=""), lambda video: ds.load_model("")])
+def test_an_empty_name_is_that_of_no_model(ask, match):
+    with pytest.raises(ds.BadConfig, match="model = ''"):
+        ask(match)
+
+
+def test_what_cannot_be_asked_is_no_model(match):
+    with pytest.raises(ds.BadConfig, match="model = int"):
+        ds.ask(match, "Who?", model=5)

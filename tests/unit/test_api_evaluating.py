@@ -209,6 +209,7 @@ def test_the_most_frequent_answer_needs_no_model(arena):
         ({"endpoint": "http://127.0.0.1:9/v1"}, "needs the name of a model"),
         ({"endpoint": "http://127.0.0.1:9/v1", "model": Scripted(guess)}, "needs the name of a model"),
         ({"model": "nano", "native_tools": True}, "native_tools is for servers"),
+        ({"model": ""}, "there is no model ''"),
         ({"protocol": "imported"}, "bench import"),
     ],
 )

@@ -186,9 +186,42 @@ def test_without_pandas_the_rest_works_and_the_table_says_what_to_install(bench)
         "try: run.to_pandas()\nexcept ds.BadConfig as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "to_pandas needs pandas: pip install 'deepsport[pandas]'\n"
+    assert done.stdout == "tables need pandas: pip install 'deepsport[pandas]'\n"
 
 
 def test_a_run_may_be_moved(bench, tmp_path):
     shutil.move(bench, tmp_path / "moved")
     assert ds.load_run(tmp_path / "moved").score == pytest.approx(37.5)
+
+
+def test_a_run_is_found_again_once_the_working_directory_has_changed(bench, tmp_path, monkeypatch):
+    monkeypatch.chdir(bench.parent)
+    run = ds.load_run(bench.name)
+    monkeypatch.chdir(tmp_path.parent)
+    assert len(run.episodes) == len(run.scores) == 6
+
+
+def logged(folder: Path) -> Path:
+    """What a training run of two stages leaves, the second of which was killed and did a step anew."""
+    with Run.open(folder, None) as run:
+        for step, loss in enumerate((2.0, 1.0)):
+            run.append("metrics.jsonl", {"stage": "sft", "step": step, "loss": loss})
+        for step, reward in ((0, 0.1), (1, 0.2), (1, 0.4)):
+            run.append("metrics.jsonl", {"stage": "rl", "step": step, "reward": reward})
+    return folder
+
+
+def test_a_training_run_has_metrics_step_by_step_and_no_answers(tmp_path):
+    run = ds.load_run(logged(tmp_path / "train"))
+    table = run.metrics()
+    assert list(zip(table.stage, table.step, strict=True)) == [("sft", 0), ("sft", 1), ("rl", 0), ("rl", 1)]
+    assert table.loss.tolist()[:2] == [2.0, 1.0]
+    assert table.loss.isna().tolist() == [False, False, True, True]
+    assert table.reward.tolist()[2:] == [0.1, 0.4]
+    assert (run.systems, len(run), run.episodes, run.score, run.report.systems) == ((), 0, [], None, {})
+    assert len(run.to_pandas()) == 0
+
+
+def test_a_run_that_trained_nothing_has_no_metrics_and_says_so(bench):
+    with pytest.raises(ds.BadRecord, match="logged no metrics"):
+        ds.load_run(bench).metrics()

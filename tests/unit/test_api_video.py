@@ -156,3 +156,23 @@ def test_the_working_folder_may_change(match, monkeypatch, tmp_path):
     with ds.Video(match.name) as video:
         monkeypatch.chdir(tmp_path)
         assert video.info.n_frames == 60
+
+
+def test_the_end_that_a_refusal_tells_can_be_asked_for(tmp_path):
+    path = write(tmp_path / "odd.mp4", Recipe(n_frames=14, rate=Fraction(3, 1009)))  # 4708.667 s; 4708.67 is too late
+    with ds.Video(path) as video:
+        with pytest.raises(ds.BadVideo) as refused:
+            video.frames(0, 99999)
+        told = float(str(refused.value).partition("Times run from 0 to ")[2].partition(" s")[0])
+        assert video.frames(told - 1, told).indices == (13,)
+
+
+def test_a_start_that_is_below_nought_by_rounding_alone_is_nought(video):
+    assert video.frames(0.3 - 0.1 - 0.2, 0, 1).indices == (0,)
+
+
+def test_clips_can_be_compared_and_kept_in_sets(video):
+    one, other = video.frames(0, 0.4, 3), video.frames(0, 0.4, 3)
+    assert one == one
+    assert one != other
+    assert len({one, other}) == 2

@@ -245,6 +245,22 @@ def test_only_the_question_for_the_sport_leaves_the_sport_unsaid(sport: str) -> 
         assert question.sport == (None if topic_of(question) is Topic.SPORT else sport)
 
 
+@pytest.mark.parametrize("sport", SPORTS)
+def test_a_closed_question_in_other_words_asks_what_its_options_are_kinds_of(sport: str) -> None:
+    for _, question in asked(sport, n_clips=4):
+        if question.easy or not isinstance(question.gold, Choice):
+            continue
+        imported = question.model_copy(update={"id": "club/7/column", "text": "And this?"})
+        assert topic_of(imported) is topic_of(question)
+
+
+@pytest.mark.parametrize("sport", ["chess", None, "soccer"])
+def test_a_question_whose_options_are_of_no_topic_is_none_of_the_arena(sport: str | None) -> None:
+    gold = Choice(options=("lunge", "rook"), answer="rook")
+    with pytest.raises(ValueError, match="column"):
+        topic_of(Question(id="club/7/column", video="x.mp4", text="Which?", gold=gold, sport=sport))
+
+
 def test_question_ids_are_unique_over_sports_and_seeds() -> None:
     ids = [question.id for sport in SPORTS for seed in (1, 2) for _, question in asked(sport, seed, n_clips=20)]
     assert len(set(ids)) == len(ids)

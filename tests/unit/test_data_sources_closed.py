@@ -620,6 +620,100 @@ def test_an_array_of_json_is_read_and_what_is_no_object_is_counted(tmp_path: Pat
     assert drops.counts == {"an item that is no JSON object": 1}
 
 
+TABLE_TOML = """
+file = "touches.csv"
+form = "csv"
+delimiter = ";"
+source = "club"
+id = "clip"
+video = "clip"
+sport = { fixed = "fencing" }
+event = { start = "from", end = "to", unit = "s" }
+
+[[questions]]
+text = "Which action?"
+answer = "action"
+
+[[questions]]
+text = "Which lamps?"
+answer = "lamps"
+dimension = { fixed = "rules" }
+options = { fixed = ["red", "green", "white"] }
+
+[[questions]]
+text = "How many steps?"
+answer = "steps"
+kind = "number"
+tolerance = 1
+"""
+
+TABLE = """clip;from;to;action;lamps;steps
+1.mp4;1;2;parry;red;3
+2.mp4;2;3;lunge;;
+3.mp4;3;2;duck;red;2
+"""
+
+
+def tabled(tmp_path: Path, table: str = TABLE, toml: str = TABLE_TOML) -> tuple[list[Question], Drops]:
+    (tmp_path / "touches.csv").write_text(table)
+    (tmp_path / "map.toml").write_text(toml)
+    return asked(mapping.SOURCE, tmp_path / "map.toml")
+
+
+def test_a_row_is_asked_every_question_in_the_words_of_the_mapping(tmp_path: Path) -> None:
+    first, second, third, _ = tabled(tmp_path)[0]
+    assert [each.id for each in (first, second, third)] == ["club/1.mp4/action", "club/1.mp4/lamps", "club/1.mp4/steps"]
+    assert second.text == "Which lamps? Options: red, green, white."
+    assert [each.dimension for each in (first, second)] == [Dimension.RECOGNITION, Dimension.RULES]
+    assert (third.text, third.gold) == ("How many steps?", Number(answer=3, tolerance=1))
+    assert all(each.window == Window(start_s=1, end_s=2) for each in (first, second, third))
+    assert {match_of(each) for each in (first, second, third)} == {"1.mp4"}
+
+
+def test_without_options_those_are_offered_that_occur_in_the_column(tmp_path: Path) -> None:
+    first, *_ = tabled(tmp_path)[0]
+    assert first.gold == Choice(options=("duck", "lunge", "parry"), answer="parry")
+
+
+def test_an_empty_cell_is_not_asked_and_counted_with_its_column(tmp_path: Path) -> None:
+    questions, drops = tabled(tmp_path)
+    assert [each.id for each in questions if "2.mp4" in each.id] == ["club/2.mp4/action"]
+    assert drops.counts == {"a record without an answer": 2, "an event whose times are no span": 1}
+    assert drops.examples["a record without an answer"] == ["touches.csv:3: lamps", "touches.csv:3: steps"]
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (TABLE.replace("lunge", "Parry"), "'action' has 'Parry' and 'parry'"),
+        ("clip;from;to;action;lamps;steps\n" + "".join(f"{n};1;2;action {n};red;3\n" for n in range(27)), "more than 26"),
+        (TABLE.replace("action", "actions"), "'action'.*actions"),
+    ],
+)
+def test_a_column_that_cannot_give_the_options_is_refused(table: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(BadAnnotation, match=said):
+        tabled(tmp_path, table)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("text = ", "txet = "), "no key 'questions.1.txet'. did you mean 'text'"),
+        (("start =", "strat ="), "no key 'event.strat'. did you mean 'start'"),
+        (("{ fixed = [", "{ fixd = ["), "no key 'questions.2.options.fixd'. did you mean 'fixed'"),
+        (('form = "csv"', 'form = "csv"\nanswer = "action"'), r"'answer' belongs below each of \[\[questions\]\]"),
+        (('text = "Which lamps?"', ""), "questions.2: give either text"),
+        (('text = "Which action?"', 'question = "action"'), "questions.1: `options` may be left out only"),
+        (('"red", "green", "white"', ""), "questions.2.options: give one of"),
+        (('answer = "lamps"', 'answer = "action"'), "two of .* ask for 'action'"),
+        (('kind = "number"', 'kind = "number"\noptions = { field = "lamps" }'), "questions.3: `options` belongs to"),
+    ],
+)
+def test_questions_that_cannot_be_followed_are_refused_by_their_key(change: tuple[str, str], said: str, tmp_path: Path) -> None:
+    with pytest.raises(BadAnnotation, match=rf"(?i)map\.toml: .*{said}"):
+        tabled(tmp_path, toml=TABLE_TOML.replace(*change))
+
+
 def test_closed_sources_read_again_say_the_same(tmp_path: Path) -> None:
     for ask in (
         lambda: sportu_asked(tmp_path, row())[0],

@@ -130,6 +130,7 @@ def test_the_key_opens() -> None:
     plain = Guard(app=app, names=names_of("127.0.0.1"), key="abc")
     assert ask(plain, authorization="Bearer abc")[0] == 200
     assert ask(plain, authorization="bearer abc")[0] == 200
+    assert ask(keyed(), authorization=f"Bearer {KEY}")[0] == 200
     assert ask(plain, query="key=abc")[0] == 401, "a key in an address ends in logs; only a page may be opened so"
 
 

@@ -11,11 +11,11 @@ from deepsport.bench.diagnosis.record import Cause, Diagnosis, Evidence
 from deepsport.bench.result import Judged
 from deepsport.bench.score import score
 from deepsport.records import Episode
+from deepsport.serve.viewer.comparison import Flip, pair_up
+from deepsport.serve.viewer.episode_table import Table, View
 from deepsport.serve.viewer.filters import Filters, Sort, choose, code, holds, words_of
-from deepsport.serve.viewer.lines import Followed, LongLineError
-from deepsport.serve.viewer.pairs import Flip, pair_up
-from deepsport.serve.viewer.reading import Entry, SetKind, facts_of, text_of
-from deepsport.serve.viewer.table import Table, View
+from deepsport.serve.viewer.growing_file import GrowingFile, LongLineError
+from deepsport.serve.viewer.line_to_row import Entry, SetKind, facts_of, text_of
 from made_episodes import episode, look, question
 from made_runs import judged, made_run
 from viewed_runs import add_lines, judge_says, many, samples_of_step, viewing, write_lines
@@ -23,7 +23,7 @@ from viewed_runs import add_lines, judge_says, many, samples_of_step, viewing, w
 
 def viewed(episodes: list[Episode], *, runs: tuple[int, ...] = ()) -> View:
     """A table of these episodes."""
-    from deepsport.serve.viewer.lines import Line, Place
+    from deepsport.serve.viewer.growing_file import Line, Place
 
     table = Table()
     for number, each in enumerate(episodes):
@@ -48,6 +48,15 @@ def test_a_row_says_what_the_score_says(tmp_path: Path) -> None:
     assert [(row["n_calls"], row["n_turns"], row["n_frames"]) for row in rows] == [
         (each.n_calls, each.n_turns, each.n_frames) for each in run.scores
     ]
+
+
+def test_a_row_shows_the_beginning_of_a_long_answer_and_the_episode_all_of_it(tmp_path: Path) -> None:
+    made_run(tmp_path / "nano", [episode("long " * 20_000, asked=question("q"))])
+    with viewing(tmp_path / "nano") as seen:
+        (row,) = seen.episodes()["rows"]
+        whole = seen.get(f"/api/sets/{seen.the_set()}/episodes/{row['id']}")
+    assert row["answer"] == ("long " * 20_000)[:400] + "…"
+    assert whole["episode"]["answer"] == "long " * 20_000
 
 
 def test_each_facet_is_counted_under_all_other_filters(tmp_path: Path) -> None:
@@ -279,7 +288,7 @@ def test_a_comparison_shows_what_flipped(tmp_path: Path) -> None:
 def test_lines_are_read_again_by_their_places_after_the_file_was_replaced(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_text('{"a": 1}\n{"b": 2}\n')
-    followed = Followed(path)
+    followed = GrowingFile(path)
     first, second = followed.read()
     path.unlink()
     path.write_text("another\n")
@@ -290,7 +299,7 @@ def test_lines_are_read_again_by_their_places_after_the_file_was_replaced(tmp_pa
 def test_a_line_without_an_end_counts_once_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_text('{"a": 1}\n{"b": ')
-    followed = Followed(path)
+    followed = GrowingFile(path)
     assert [line.number for line in followed.read()] == [1]
     assert followed.read() == []
     with path.open("a") as file:
@@ -302,11 +311,11 @@ def test_a_line_without_an_end_counts_once_it_is_whole(tmp_path: Path) -> None:
 
 
 def test_a_line_that_is_too_long_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deepsport.serve.viewer.lines.CHUNK_BYTES", 64)
-    monkeypatch.setattr("deepsport.serve.viewer.lines.LONGEST_LINE", 256)
+    monkeypatch.setattr("deepsport.serve.viewer.growing_file.CHUNK_BYTES", 64)
+    monkeypatch.setattr("deepsport.serve.viewer.growing_file.LONGEST_LINE", 256)
     path = tmp_path / "a"
     path.write_text("1\n" + "x" * 1000 + "\n2\n")
-    followed = Followed(path)
+    followed = GrowingFile(path)
     assert [line.content for line in followed.read()] == [b"1"]
     with pytest.raises(LongLineError, match="a:2 is longer"):
         followed.read()

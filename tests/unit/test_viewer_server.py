@@ -15,9 +15,10 @@ import pytest
 
 from deepsport.errors import BadConfig, BadRecord, RunError
 from deepsport.lock import holding, release, take
+from deepsport.serve.viewer.byte_range import Span, UnsatisfiableError, span_of
 from deepsport.serve.viewer.catalogue import Catalogue
-from deepsport.serve.viewer.events import tell
-from deepsport.serve.viewer.ranges import Span, UnsatisfiableError, span_of
+from deepsport.serve.viewer.footage import NoFootageError
+from deepsport.serve.viewer.routes_events import tell
 from deepsport.serve.viewer.serving import serve_viewer
 from made_runs import made_run
 from viewed_runs import Clip, Visited, add_lines, arena_clips, bench_run, many, training_run, viewing
@@ -260,3 +261,76 @@ def test_a_port_that_is_taken_is_an_error_that_says_so(tmp_path: Path) -> None:
     made_run(tmp_path / "a", many(1))
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(RunError, match="--port"):
         serve_viewer([tmp_path], port=taken.getsockname()[1])
+
+
+def test_a_decoder_that_hangs_holds_up_no_list(tmp_path: Path, clips: list[Clip]) -> None:
+    bench_run(tmp_path / "nano", clips[:1])
+    hanging = threading.Event()
+    with viewing(tmp_path / "nano") as seen:
+        footage, target = seen.catalogue.footage, at(seen)
+
+        def hang(*_: object) -> None:
+            hanging.wait(20)
+            raise NoFootageError("it hung")
+
+        footage.clip = hang  # pyright: ignore[reportAttributeAccessIssue]
+        askers = [threading.Thread(target=seen.client.get, args=(target,)) for _ in range(50)]
+        for each in askers:
+            each.start()
+        began = time.monotonic()
+        assert seen.episodes()["n_total"] == 1
+        took_s = time.monotonic() - began
+        hanging.set()
+        for each in askers:
+            each.join()
+    assert took_s < 5
+
+
+def test_a_browser_that_is_waited_for_does_not_hold_up_its_own_page(tmp_path: Path) -> None:
+    made_run(tmp_path / "a", many(1))
+    browser = tmp_path / "browser"
+    browser.write_text("#!/bin/sh\nsleep 30\n")
+    browser.chmod(0o700)
+    code = (
+        "from pathlib import Path; from deepsport.serve.viewer.serving import serve_viewer; "
+        f"serve_viewer([Path({str(tmp_path)!r})], on_ready=lambda url: print(url, flush=True), open_browser=True)"
+    )
+    environment = {**os.environ, "BROWSER": f"{browser} %s"}
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        assert process.stdout
+        assert httpx2.get(f"{process.stdout.readline().strip()}api/runs", timeout=10).status_code == 200
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_more_runs_can_be_viewed_than_files_are_usually_open(tmp_path: Path) -> None:
+    for number in range(40):
+        made_run(tmp_path / f"r{number}", many(1))
+    code = (
+        "import resource; most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]; "
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (40, most)); "
+        "from pathlib import Path; from deepsport.serve.viewer.serving import serve_viewer; "
+        f"serve_viewer([Path({str(tmp_path)!r})], on_ready=lambda url: print(url, flush=True))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        url, n_read, deadline = process.stdout.readline().strip(), 0, time.monotonic() + 20
+        while n_read < 40 and time.monotonic() < deadline:
+            n_read = sum(run["sets"][0]["n"] for run in httpx2.get(f"{url}api/runs", timeout=10).json()["runs"])
+    finally:
+        process.terminate()
+        process.wait(20)
+    assert n_read == 40
+
+
+def test_a_fault_of_the_viewer_itself_is_answered_in_the_form_of_all_errors(tmp_path: Path) -> None:
+    made_run(tmp_path / "a", many(1))
+    with viewing(tmp_path) as seen:
+        target = at(seen)
+        seen.catalogue.footage.clip = None  # pyright: ignore[reportAttributeAccessIssue]
+        reply = seen.client.get(target)
+    assert (reply.status_code, reply.json()["error"]["type"]) == (500, "internal")
+    assert reply.headers["content-security-policy"]

@@ -117,8 +117,10 @@ def _sampling(max_tokens: int, temperature: float, seed: int) -> Sampling:
 
 
 def _asked(video: str | Path, question: str, options: Sequence[str], sport: str | None) -> Question:
-    """The question as it is put. Raises BadConfig for options that leave no choice."""
-    names = [option.strip() for option in options]
+    """The question as it is put. Raises BadConfig for one without words, and for options that leave no choice."""
+    if not question.strip():
+        raise BadConfig("the question is empty: ask something, such as 'How was the goal scored?'")
+    names = [str(option).strip() for option in options]
     if isinstance(options, str) or len(names) == 1 or len(set(names)) < len(names) or not all(names):
         raise BadConfig(f"options {options!r} must be two or more different answers, such as ['goal', 'save', 'miss']")
     return Question(

@@ -5,12 +5,11 @@ Questions given as records are written into the run directory, so that a run alw
 
 import asyncio
 import concurrent.futures
-import json
 import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,9 +21,8 @@ from deepsport.agent.prompt import PromptStyle
 from deepsport.api.models import ModelLike, actor_of
 from deepsport.api.results import Results, load_run
 from deepsport.bench.answering import Answers
-from deepsport.bench.recipe import BenchConfig, Protocol, settled
+from deepsport.bench.recipe import BenchConfig, Protocol, as_settings, recipe_of
 from deepsport.bench.suite import run_bench
-from deepsport.config import load
 from deepsport.errors import BadConfig, RunError, Stopped
 from deepsport.policy.base import Policy
 from deepsport.records import Question
@@ -59,32 +57,28 @@ class Plan:
     def config(self, questions: Path) -> BenchConfig:
         """The recipe as the run writes it down. Raises BadConfig."""
         recipe = None if self.recipe is None else Path(self.recipe)
-        given = [*_overrides({"questions": str(questions), **self.settings, "endpoint.base_url": self.endpoint})]
         if self.endpoint is not None:
-            given += _overrides({"endpoint.model": self._served()})
-        config = load(BenchConfig, recipe, given)
-        if self.endpoint is None and self.model is not None:
-            config = load(BenchConfig, recipe, [*given, *_overrides(self._name(config))])
-        if config.native_tools and not config.endpoint:
-            raise BadConfig("native_tools is for servers: give an endpoint too, or leave it out")
+            self._require_served()
+        given = as_settings({"questions": str(questions), **self.settings})
+        config = recipe_of(recipe, given, model=self._name(), endpoint=self.endpoint)
+        if not self.is_named and config.endpoint:
+            raise BadConfig(f"{self.recipe} names an endpoint, and the model given is loaded already: leave one of them out")
         if self.is_named and not config.endpoint and config.protocol is not Protocol.MAJORITY:
             require_known(config.model)
-        return settled(config)
+        return config
 
-    def _served(self) -> str | None:
-        """The name at the endpoint; None leaves it to the recipe."""
+    def _require_served(self) -> None:
+        """Refuses what no endpoint can serve; its name may be left to the recipe."""
         if not self.is_named:
             raise BadConfig("an endpoint needs the name of a model that it serves, and not a model that is loaded already")
         if self.model is None and self.recipe is None:
             raise BadConfig("an endpoint needs the name of a model that it serves: model=...")
-        return None if self.model is None else str(self.model)
 
-    def _name(self, config: BenchConfig) -> dict[str, object]:
-        if self.is_named:
-            return {"endpoint.model" if config.endpoint else "model": str(self.model)}
-        if config.endpoint:
-            raise BadConfig(f"{self.recipe} names an endpoint, and the model given is loaded already: leave one of them out")
-        return {"model": actor_of(self.model, None).policy.name}
+    def _name(self) -> str | None:
+        """What the run calls the model; None leaves it to the recipe."""
+        if self.model is None:
+            return None
+        return str(self.model) if self.is_named else actor_of(self.model, None).policy.name
 
 
 class Measuring:
@@ -195,12 +189,3 @@ def _written(questions: Sequence[Question], folder: Path, *, fresh: bool) -> Pat
 
 def _without_place(question: Question) -> Question:
     return question.model_copy(update={"video": ""})
-
-
-def _overrides(values: Mapping[str, object], prefix: str = "") -> Iterator[str]:
-    """As `dotted.key=value`, the value in TOML; what was not given is left out."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _overrides(value, f"{prefix}{key}.")  # pyright: ignore[reportUnknownArgumentType]
-        elif value is not None:
-            yield f"{prefix}{key}={json.dumps(value, ensure_ascii=False)}"

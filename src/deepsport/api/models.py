@@ -47,6 +47,8 @@ def load_model(model: str | Path = "nano", *, endpoint: str | None = None, nativ
 
     The model loaded last stays loaded: named again, it is the same one. Raises BadConfig, and PolicyError for a model that is not
     there."""
+    if not str(model):
+        raise BadConfig("model = '': name one, such as 'nano', or leave it out")
     key = _key(str(model), endpoint, native_tools)
     with _loading:
         if _kept.actor is None or _kept.key != key:
@@ -61,10 +63,15 @@ def actor_of(model: ModelLike | None, endpoint: str | None, native_tools: bool =
     if model is None and endpoint is not None:
         raise BadConfig("an endpoint needs the name of a model that it serves: model=...")
     if model is None or isinstance(model, str | Path):
-        return load_model(model or "nano", endpoint=endpoint, native_tools=native_tools)
+        return load_model("nano" if model is None else model, endpoint=endpoint, native_tools=native_tools)
     if endpoint is not None:
         raise BadConfig("an endpoint needs the name of a model that it serves, and not a model that is loaded already")
-    return model if isinstance(model, Actor) else Actor(model, PromptStyle.FULL)
+    if isinstance(model, Actor):
+        return model
+    if not hasattr(model, "session"):
+        what = "give a name, what `load_model` returns, or a policy of your own"
+        raise BadConfig(f"model = {type(model).__name__}: nobody can ask that; {what}")
+    return Actor(model, PromptStyle.FULL)
 
 
 def _loaded(model: str, endpoint: str | None, native_tools: bool) -> Actor:

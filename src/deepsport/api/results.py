@@ -1,11 +1,13 @@
 """What a run has found, read when it is asked for: episodes, scores, the report, a pandas table.
 
 Read are the runs of `evaluate` and `deepsport bench run`, runs with several systems such as the demo's, and any `.jsonl` file of
-episodes. A finished benchmark run has its scores on record; elsewhere they are made, by the rules alone.
+episodes. A finished benchmark run has its scores on record; elsewhere they are made, by the rules alone. A training run has no
+answers, but metrics; the few episodes that it samples along the way measure nothing, and are for the viewer.
 """
 # pyright: reportMissingTypeStubs=false
 # (pandas has none)
 
+import os
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +18,12 @@ from pydantic import ValidationError
 from deepsport.api.answers import Answers, BenchAnswers, Brief, PlainAnswers
 from deepsport.bench.measure import compare
 from deepsport.bench.report import Report
+from deepsport.bench.reporting.curves import METRICS_FILE, MetricLine, curves
 from deepsport.bench.result import EPISODES, report_of
 from deepsport.bench.score import Score
 from deepsport.bench.suite import REPORT
 from deepsport.bench.unscored import unscored_because
-from deepsport.durable import disk_errors
+from deepsport.durable import disk_errors, read_records
 from deepsport.errors import BadRecord
 from deepsport.records import Episode
 
@@ -38,7 +41,7 @@ class Results:
 
     @property
     def systems(self) -> tuple[str, ...]:
-        """What the systems are called: one, or for a run such as the demo's one after the other."""
+        """What the systems are called: one, or for a run such as the demo's one after the other; none of a training run."""
         return tuple(each.system for each in self._answers)
 
     @cached_property
@@ -60,7 +63,7 @@ class Results:
     def score(self) -> float | None:
         """Mean accuracy x 100 over the scored answers, 0 to 100; None if none is. Of several systems, that of the last one: in a
         demo, the one that was trained longest."""
-        return self.report.systems[self.systems[-1]].score
+        return self.report.systems[self.systems[-1]].score if self.systems else None
 
     @property
     def unscored(self) -> dict[str, int]:
@@ -72,6 +75,17 @@ class Results:
         from deepsport.api.table import data_frame
 
         return data_frame(self._rows())
+
+    def metrics(self) -> "DataFrame":
+        """What training logged: a row per stage and step, a column per metric, named as in `metrics.jsonl`.
+
+        Raises BadRecord for a run that logged nothing, and BadConfig if pandas is not installed."""
+        from deepsport.api.table import metrics_frame
+
+        path = self.path / METRICS_FILE
+        if not path.is_file():
+            raise BadRecord(f"{self.path} logged no metrics: it is no run of `deepsport sft`, `deepsport rl` or the demo")
+        return metrics_frame(curves(read_records(path, MetricLine)))
 
     def __len__(self) -> int:
         """Number of answers."""
@@ -91,17 +105,18 @@ class Results:
         return ((each.system, answered, score) for each in self._answers for answered, score in each.scored())
 
     def _report_made(self) -> Report:
-        first = self._answers[0]
-        if isinstance(first, BenchAnswers):
-            return report_of(first.config, self.scores)
+        for each in self._answers:
+            if isinstance(each, BenchAnswers):
+                return report_of(each.config, self.scores)
         return compare({each.system: [score for _, score in each.scored()] for each in self._answers}, seed=0)
 
 
 def load_run(path: str | Path) -> Results:
-    """What a run directory, or a `.jsonl` file of episodes, holds; finished or not. Little is read before it is asked for.
+    """What a run directory, of a benchmark, a training or the demo, or a `.jsonl` file of episodes holds; finished or not. Little
+    is read before it is asked for.
 
     Raises BadRecord if it is neither, and later for a damaged line."""
-    return Results(Path(path))
+    return Results(Path(os.path.abspath(path)))  # it may be read after the working directory has changed
 
 
 def _answers_in(path: Path) -> list[Answers]:
@@ -112,8 +127,10 @@ def _answers_in(path: Path) -> list[Answers]:
         return [BenchAnswers(path)]
     if found := sorted((path / "episodes").glob("*.jsonl")):
         return [PlainAnswers(file.stem, file) for file in _in_order(found, path / REPORT)]
+    if (path / METRICS_FILE).is_file():
+        return []
     what = "holds no run" if path.is_dir() else "does not exist"
-    raise BadRecord(f"{path} {what}. Give a folder made by `evaluate`, `deepsport bench run` or the demo, or a file of episodes.")
+    raise BadRecord(f"{path} {what}. Give a folder made by `evaluate`, `bench run`, training or the demo, or a file of episodes.")
 
 
 def _in_order(files: list[Path], report: Path) -> list[Path]:

@@ -1,15 +1,17 @@
-"""Answers as a pandas table: one row each, in the order of the run. A column's name carries its unit; an empty cell is not known.
+"""Answers, and what training logged, as pandas tables: one row each, in the order of the run. An empty cell is not known.
 
-pandas is imported here only, when a table is asked for.
+The name of a column of answers carries its unit. pandas is imported here only, when a table is asked for.
 """
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportMissingTypeStubs=false
 # (pandas is only partly typed)
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
 from deepsport.api.answers import Brief
+from deepsport.bench.reporting.curves import Curves
 from deepsport.bench.score import Score
 from deepsport.errors import BadConfig
 
@@ -77,17 +79,39 @@ COLUMNS = (
 
 
 def data_frame(rows: Iterable[Row]) -> "DataFrame":
-    """The table. Raises BadConfig if pandas is not installed."""
-    try:
-        import pandas
-    except ModuleNotFoundError:
-        raise BadConfig("to_pandas needs pandas: pip install 'deepsport[pandas]'") from None
+    """Answers. Raises BadConfig if pandas is not installed."""
+    pandas = _pandas()
     cells: list[list[Cell]] = [[] for _ in COLUMNS]
     for row in rows:
         for column, filled in zip(COLUMNS, cells, strict=True):
             filled.append(column.cell(*row))
     made = {column.name: pandas.Series(filled, dtype=column.dtype) for column, filled in zip(COLUMNS, cells, strict=True)}
     return pandas.DataFrame(made)
+
+
+def metrics_frame(curves: Curves) -> "DataFrame":
+    """Curves side by side: stages in the order they were trained, each step once. Raises BadConfig as `data_frame`."""
+    pandas = _pandas()
+    names = dict.fromkeys(name for by_name in curves.values() for name in by_name)
+    steps = [
+        (stage, step) for stage, by_name in curves.items() for step in sorted({x for line in by_name.values() for x, _ in line})
+    ]
+    made = {
+        "stage": pandas.Series([stage for stage, _ in steps], dtype="category"),
+        "step": pandas.Series([step for _, step in steps], dtype="Int64"),
+    }
+    for name in names:
+        values = {(stage, step): value for stage, by_name in curves.items() for step, value in by_name.get(name, ())}
+        made[name] = pandas.Series([values.get(at) for at in steps], dtype="Float64")
+    return pandas.DataFrame(made)
+
+
+def _pandas() -> ModuleType:
+    try:
+        import pandas
+    except ModuleNotFoundError:
+        raise BadConfig("tables need pandas: pip install 'deepsport[pandas]'") from None
+    return pandas
 
 
 def _window(brief: Brief, end: Literal[0, 1]) -> float | None:

@@ -24,7 +24,7 @@ INSTANT_S = 1e-3
 """Times closer than this are the same instant."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Clip(Sequence[Shown]):
     """Frames of one window, in rising order. Each has `.index`, `.time_s` and `.pixels`, uint8 [height, width, 3] in RGB."""
 
@@ -130,13 +130,16 @@ class Video:
 
     def _require_within(self, start_s: float, end_s: float) -> None:
         longest_s = self.info.duration_s
-        if not 0 <= start_s <= end_s <= longest_s + INSTANT_S:  # false for what is no number, too
-            name = os.path.basename(self.path)
-            raise BadVideo(
-                f"{name}: no window from {start_s:g} to {end_s:g} s. Times run from 0 to {longest_s:g} s, the start first."
-            )
+        if not -INSTANT_S <= start_s <= end_s <= longest_s + INSTANT_S:  # false for what is no number, too
+            name, asked = os.path.basename(self.path), f"from {_told(start_s)} to {_told(end_s)} s"
+            raise BadVideo(f"{name}: no window {asked}. Times run from 0 to {_told(longest_s)} s, the start first.")
 
     def _index_at(self, time_s: float) -> int:
         """The frame on screen at a time: the last one that has begun."""
         begun = range(self.info.n_frames)
         return max(0, bisect_right(begun, time_s + INSTANT_S, key=lambda index: self._source.times(self.path, [index])[0]) - 1)
+
+
+def _told(time_s: float) -> str:
+    """So exact that a time that is told can be asked for."""
+    return f"{time_s:.3f}".rstrip("0").rstrip(".")

@@ -63,8 +63,33 @@ def ask(truth: ClipTruth, number: int) -> list[Question]:
 
 
 def topic_of(question: Question) -> Topic:
-    """What a question of the arena asks. Raises ValueError for any other question."""
-    return Topic(question.id.rpartition("-")[2])
+    """What a question of the arena asks. Raises ValueError for any other question.
+
+    A closed question in somebody's own words, about clips of the arena, asks what its options are kinds of."""
+    try:
+        return Topic(question.id.rpartition("-")[2])
+    except ValueError:
+        if topic := _topic_of_options(question):
+            return topic
+        raise
+
+
+def _topic_of_options(question: Question) -> Topic | None:
+    if not isinstance(question.gold, Choice) or question.sport not in SPORTS:
+        return None
+    options = set(question.gold.options)
+    return next((topic for topic, values in _values_of(SPORTS[question.sport]).items() if options <= set(values)), None)
+
+
+def _values_of(sport: Sport) -> dict[Topic, Iterable[str]]:
+    """What there is of each fact of an event. No two facts have two values in common."""
+    return {
+        Topic.KIND: sport.kinds,
+        Topic.ACTOR: sport.actors,
+        Topic.RULING: sport.rulings,
+        Topic.SIGN: sport.cues,
+        Topic.ADVICE: [form.advice for form in sport.forms],
+    }
 
 
 def _rules(truth: ClipTruth, sport: Sport, number: int) -> Question:

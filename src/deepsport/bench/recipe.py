@@ -5,14 +5,17 @@ fixed number of frames, the same model blind, and the most frequent answer, whic
 agent behind an endpoint: it is told the rules in the prompt, or given the tool as a function.
 """
 
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import cast
 
 from pydantic import Field
 
 from deepsport.agent.prompt import PromptStyle
 from deepsport.agent.rollout import Limits
-from deepsport.config import FREE, Config
+from deepsport.config import FREE, Config, load
 from deepsport.errors import BadConfig
 from deepsport.policy.base import Sampling
 from deepsport.policy.openai.allowance import Price
@@ -91,6 +94,33 @@ class BenchConfig(Config):
             max_turns=self.max_turns if self.with_tool else 1,
             style=style,
         )
+
+
+def recipe_of(recipe: Path | None, given: Sequence[str], *, model: str | None, endpoint: str | None) -> BenchConfig:
+    """A recipe, settings that come before it, and the model and the address named apart from them, as a run writes it down.
+
+    Behind an address, be it named here or in the recipe, the model is the one that is served there. Raises BadConfig."""
+    given = [*given, *as_settings({"endpoint.base_url": endpoint})]
+    if model is not None:
+        is_served = endpoint is not None or load(BenchConfig, recipe, given).endpoint is not None
+        given += as_settings({"endpoint.model" if is_served else "model": model})
+    config = load(BenchConfig, recipe, given)
+    if config.native_tools and not config.endpoint:
+        raise BadConfig("native_tools is for servers: give an endpoint too, or leave it out")
+    return settled(config)
+
+
+def as_settings(values: Mapping[str, object]) -> list[str]:
+    """As `dotted.key=value`, the value in TOML; what is None was not given, and is left out."""
+    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in _flat(values) if value is not None]
+
+
+def _flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(cast(Mapping[str, object], value), f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def settled(config: BenchConfig) -> BenchConfig:

@@ -1,6 +1,5 @@
 """`deepsport bench`: measure systems on question sets."""
 
-import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -66,13 +65,13 @@ def run(
     """
     options: dict[str, Option] = {"first_frames": passive, "limit": limit, "runs": runs, "temperature": temperature}
     options |= {"max_turns": max_turns, "system": name, "seed": seed, "concurrency": concurrency}
-    options |= {"native_tools": native_tools or None, "endpoint.base_url": endpoint}
+    options |= {"native_tools": native_tools or None}
     options |= {"judge.base_url": judge_endpoint, "judge.model": judge_model}
     with plain_errors():
         from deepsport.bench.suite import run_bench
 
         options["protocol"] = _protocol(passive, blind, majority)
-        config = _config(questions, overrides or [], recipe, model, options)
+        config = _config(questions, overrides or [], recipe, model, endpoint, options)
         if dry_run:
             _foretell(config)
         else:
@@ -92,37 +91,28 @@ def _protocol(passive: int | None, blind: bool, majority: bool) -> str | None:
 
 
 def _config(
-    questions: Path, overrides: list[str], recipe: Path | None, model: str | None, options: Mapping[str, Option]
+    questions: Path,
+    overrides: list[str],
+    recipe: Path | None,
+    model: str | None,
+    endpoint: str | None,
+    options: Mapping[str, Option],
 ) -> "BenchConfig":
     """Recipe, settings and options as one, the later ones winning. Raises BadConfig."""
     from deepsport.actor import require_known
-    from deepsport.bench.recipe import BenchConfig, Protocol, settled
-    from deepsport.config import load
+    from deepsport.bench.recipe import Protocol, as_settings, recipe_of
     from deepsport.errors import BadConfig
 
-    address = options["endpoint.base_url"]
-    if address and not (model or recipe or any(setting.startswith("endpoint.model=") for setting in overrides)):
-        advice = f"Name it with --model; `deepsport doctor --endpoint {address}` lists what is served."
+    if endpoint and not (model or recipe or any(setting.startswith("endpoint.model=") for setting in overrides)):
+        advice = f"Name it with --model; `deepsport doctor --endpoint {endpoint}` lists what is served."
         raise BadConfig(f"--endpoint needs the name of a model. {advice}")
     if recipe is None and bool(options["judge.base_url"]) != bool(options["judge.model"]) and not overrides:
         raise BadConfig("a judge needs both --judge-endpoint and --judge-model")
-    given = [*overrides, *_settings({"questions": str(questions), **options})]
-    if address and model:
-        given += _settings({"endpoint.model": model})
-    config = load(BenchConfig, recipe, given)
-    if model and not address:
-        config = load(BenchConfig, recipe, [*given, *_settings({"endpoint.model" if config.endpoint else "model": model})])
-    if config.native_tools and not config.endpoint:
-        raise BadConfig("--native-tools is for servers: give --endpoint too, or leave it out")
+    given = [*overrides, *as_settings({"questions": str(questions), **options})]
+    config = recipe_of(recipe, given, model=model, endpoint=endpoint)
     if not config.endpoint and config.protocol is not Protocol.MAJORITY:
         require_known(config.model)
-    return settled(config)
-
-
-def _settings(values: Mapping[str, Option]) -> list[str]:
-    """As `key=value`, the value in TOML; what was not given is left out."""
-    written = {key: json.dumps(value, ensure_ascii=False) for key, value in values.items() if value is not None}
-    return [f"{key}={value}" for key, value in written.items()]
+    return config
 
 
 def _foretell(config: "BenchConfig") -> None:

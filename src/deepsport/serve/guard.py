@@ -182,7 +182,7 @@ class _Sent:
             path=scope["path"],
             host=_name(host),
             from_own_page=OWN_HEADER in headers and _is_own(headers.get("origin"), headers.get("sec-fetch-site"), host),
-            bearer=token.strip() if kind.casefold() == "bearer" else "",
+            bearer=token.strip().encode("latin-1").decode("utf-8", "replace") if kind.casefold() == "bearer" else "",
             cookies=_cookies(headers.get("cookie", "")),
             key_in_query=parse_qs(scope["query_string"].decode("latin-1")).get("key", [""])[0],
             length=int(length) if length.isascii() and length.isdigit() else None,

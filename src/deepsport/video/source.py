@@ -30,7 +30,7 @@ KNOWN_FILES = 4096
 """Files whose facts are kept, and the times of frames that were asked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Shown:
     """A frame as it is looked at."""
 

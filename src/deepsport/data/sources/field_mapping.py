@@ -1,13 +1,13 @@
 """The TOML file by which a person says which field of somebody's annotation file is what. Unknown keys are refused.
 
-file = "questions.csv"        # beside or below this file
+file = "touches.csv"          # beside or below this file
 form = "csv"                  # csv, json (one array) or jsonl
-source = "my-set"
-licence = "CC-BY-4.0"
-question = "question"         # these four name fields
-answer = "answer"
-video = "clip"
-sport = { fixed = "soccer" }  # or { field = "sport" }
+source = "club"
+video = "clip"                # the field with the clip
+sport = { fixed = "fencing" } # or { field = "sport" }
+[[questions]]                 # one for each question of a record; the keys of a single one may stand above instead
+text = "Which lamps light up?"
+answer = "lamps"
 """
 
 import tomllib
@@ -47,9 +47,11 @@ class FixedOrField(Part):
         return self
 
 
-class OptionFields(Part):
-    """Where the options of a closed question are."""
+class Options(Part):
+    """The options of a closed question, or where they are."""
 
+    fixed: tuple[str, ...] = ()
+    """The same for all records."""
     field: str = ""
     """A list, an object whose values are the options, or a text with a separator."""
     fields: tuple[FieldName, ...] = ()
@@ -58,9 +60,9 @@ class OptionFields(Part):
     """Between the options of a text."""
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if bool(self.field) == bool(self.fields):
-            raise ValueError('give either { field = "..." } or { fields = ["...", "..."] }')
+    def _one_of_three(self) -> Self:
+        if sum(map(bool, (self.fixed, self.field, self.fields))) != 1:
+            raise ValueError('give one of { fixed = ["...", "..."] }, { field = "..." } and { fields = ["...", "..."] }')
         return self
 
 
@@ -74,6 +76,54 @@ class EventFields(Part):
     """Frames count from 0."""
 
 
+class Asked(Part):
+    """A question that is asked of every record that answers it."""
+
+    text: str = ""
+    """In these words, of all records."""
+    question: str = ""
+    """The field with the words, where each record has its own."""
+    answer: FieldName
+    """The field with the answer; where it is empty, the question is not asked."""
+    kind: Literal["choice", "number", "text"] = "choice"
+    dimension: FixedOrField = FixedOrField(fixed="recognition")
+    options: Options | None = None
+    """None: whatever occurs in the field of the answer."""
+    answer_is: Literal["text", "letter", "index"] = "text"
+    """How the answer names an option: as it stands there, A for the first, or 0 for the first."""
+    unit: str = ""
+    tolerance: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _text_or_field(self) -> Self:
+        if bool(self.text.strip()) == bool(self.question):
+            raise ValueError('give either text = "the question itself" or question = "the field that it is in"')
+        return self
+
+    @model_validator(mode="after")
+    def _options_of_choices(self) -> Self:
+        if self.kind != "choice" and self.options is not None:
+            raise ValueError('`options` belongs to kind = "choice" and to no other')
+        if self.kind == "choice" and self.options is None and (self.question or self.answer_is != "text"):
+            raise ValueError('`options` may be left out only of a choice with a `text` and answer_is = "text"')
+        return self
+
+    @property
+    def topic(self) -> str:
+        """The last part of the question's id."""
+        return self.answer if self.text else "question"
+
+    @property
+    def options_occur(self) -> bool:
+        """Whether the options are what occurs in the field of the answer."""
+        return self.kind == "choice" and self.options is None
+
+    def named_fields(self) -> list[str]:
+        """Every field that it needs."""
+        options = (self.options.field, *self.options.fields) if self.options else ()
+        return [name for name in (self.question, self.answer, self.dimension.field, *options) if name]
+
+
 class Mapping(Part):
     """A whole TOML file."""
 
@@ -85,35 +135,27 @@ class Mapping(Part):
     source: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
     """The name that ids and provenance carry."""
     licence: str = ""
-    kind: Literal["choice", "number", "text"] = "choice"
-    question: FieldName
-    answer: FieldName
     video: FieldName
     sport: FixedOrField
-    dimension: FixedOrField = FixedOrField(fixed="recognition")
-    options: OptionFields | None = None
-    answer_is: Literal["text", "letter", "index"] = "text"
-    """How the answer names an option: as it stands there, A for the first, or 0 for the first."""
-    unit: str = ""
-    tolerance: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     id: str = ""
     """Empty: the place of the record in its file."""
     match: str = ""
     """What splits keep together; empty: the video."""
     event: EventFields | None = None
+    questions: Annotated[tuple[Asked, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
-    def _options_of_choices(self) -> Self:
-        if (self.kind == "choice") != (self.options is not None):
-            raise ValueError('`options` belongs to kind = "choice" and to no other')
+    def _each_answer_once(self) -> Self:
+        topics = [asked.topic for asked in self.questions]
+        if twice := [topic for place, topic in enumerate(topics) if topic in topics[:place]]:
+            raise ValueError(f"two of [[questions]] ask for {twice[0]!r}: their ids would be the same")
         return self
 
     def named_fields(self) -> list[str]:
         """Every field that the annotation file is expected to have."""
-        options = (self.options.field, *self.options.fields) if self.options else ()
         event = (self.event.start, self.event.end) if self.event else ()
-        own = (self.question, self.answer, self.video, self.sport.field, self.dimension.field, self.id, self.match)
-        return [name for name in (*own, *options, *event) if name]
+        own = [name for name in (self.video, self.sport.field, self.id, self.match, *event) if name]
+        return own + [name for asked in self.questions for name in asked.named_fields()]
 
 
 def read_mapping(path: Path) -> tuple[Mapping, Path]:
@@ -124,11 +166,19 @@ def read_mapping(path: Path) -> tuple[Mapping, Path]:
             raise ValueError(f"it has over {LONGEST_MAPPING:,} characters")
         fields = tomllib.loads(text)
     try:
-        mapping = Mapping.model_validate(fields)
+        mapping = Mapping.model_validate(_spelt_out(fields))
     except ValidationError as error:
-        raise BadAnnotation(f"{path}: {_said(error)}") from error
+        raise BadAnnotation(f"{path}: {_said(error, fields)}") from error
     with told_where(path, "a TOML mapping", _REMEDY):
         return mapping, _annotation(path, mapping)
+
+
+def _spelt_out(fields: dict[str, object]) -> dict[str, object]:
+    """With the keys of a single question, which may stand at the top, as the one of [[questions]]."""
+    if "questions" in fields:
+        return fields
+    single = {key: value for key, value in fields.items() if key in Asked.model_fields}
+    return {**{key: value for key, value in fields.items() if key not in single}, "questions": [single]}
 
 
 def _annotation(path: Path, mapping: Mapping) -> Path:
@@ -142,15 +192,35 @@ def _annotation(path: Path, mapping: Mapping) -> Path:
     return annotation
 
 
-def _said(error: ValidationError) -> str:
+def _said(error: ValidationError, fields: dict[str, object]) -> str:
     """The error to correct first: a key that does not exist, since another one is then missing for it."""
     first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-    where = ".".join(map(str, first["loc"]))
-    if first["type"] != "extra_forbidden":
-        said = first["msg"].removeprefix("Value error, ")
-        return f"{where}: {said}" if where else said
-    near = get_close_matches(str(first["loc"][-1]), _KEYS, n=1)
-    return f"there is no key {where!r}. " + (f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(_KEYS)}.")
+    place = [part + 1 if isinstance(part, int) else part for part in first["loc"]]  # a person counts from 1
+    if place[:1] == ["questions"] and "questions" not in fields:
+        del place[:2]
+    where = ".".join(map(str, place))
+    if first["type"] == "extra_forbidden":
+        return _no_such_key(where, "questions" in fields)
+    said = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {said}" if where else said
 
 
-_KEYS = [*Mapping.model_fields]
+def _no_such_key(where: str, several: bool) -> str:
+    *parts, key = where.split(".")
+    if several and not parts and key in Asked.model_fields:
+        return f"{key!r} belongs below each of [[questions]], if there are any."
+    part = next((name for name in reversed(parts) if name in _PARTS), "")
+    keys = [*_PARTS[part].model_fields, *(() if part or several else Asked.model_fields)]
+    near = get_close_matches(key, keys, n=1)
+    return f"there is no key {where!r}. " + (f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(keys)}.")
+
+
+_PARTS: dict[str, type[Part]] = {
+    "": Mapping,
+    "questions": Asked,
+    "options": Options,
+    "event": EventFields,
+    "sport": FixedOrField,
+    "dimension": FixedOrField,
+}
+"""By the key that holds it."""

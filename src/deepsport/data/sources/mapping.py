@@ -1,11 +1,12 @@
 """Anybody's CSV, JSON array or JSON lines, by a TOML file that says which field is what (see field_mapping.py for its keys).
 
-A record is asked as it stands: nothing is rephrased, and no wrong options are added. One without a question, an answer, a clip or
-a sport is dropped.
+A record is asked as it stands: nothing is rephrased, and no wrong options are made up. One without a clip or a sport is dropped,
+and so is each of its questions that has no words or no answer.
 """
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -17,13 +18,20 @@ from deepsport.data.clip_path import clip_path
 from deepsport.data.document import is_object
 from deepsport.data.rows import csv_rows, json_lines
 from deepsport.data.source import Drops, Source
-from deepsport.data.sources.field_mapping import FixedOrField, Mapping, read_mapping
+from deepsport.data.sources.field_mapping import Asked, FixedOrField, Mapping, Options, read_mapping
 from deepsport.errors import BadAnnotation
 from deepsport.records import Choice, Dimension, FreeText, Gold, Number, Question, Window
+from deepsport.reward.wording import plain
 
 Row = dict[str, JsonValue]
 
 DIMENSIONS = {dimension.value: dimension for dimension in Dimension}
+
+MOST_VALUES = 26
+"""Different values of a field that can be the options of a choice."""
+
+Values = dict[str, tuple[str, ...]]
+"""What occurs in a field, by its name."""
 
 Event = tuple[tuple[int, int] | None, Window | None]
 """Frames or a window, whichever the records count in; neither where a record has no event."""
@@ -36,13 +44,20 @@ class _UnfitRecordError(Exception):
 def read(path: Path, drops: Drops) -> Iterator[Question]:
     """The questions that a mapping makes of the records of its file."""
     mapping, annotation = read_mapping(path)
+    values = _values(mapping, annotation)
     for place, (name, row) in enumerate(_rows(mapping, annotation, drops)):
         if mapping.form == "csv" and place == 0:
             _require_columns(mapping, row, path)
         try:
-            yield _question(mapping, annotation.name, name, row)
+            asker, event = _asker(mapping, annotation.name, name, row), _event(mapping, row)
         except _UnfitRecordError as reason:
             drops.add(str(reason), name)
+            continue
+        for asked in mapping.questions:
+            try:
+                yield _question(asker, asked, row, event, values)
+            except _UnfitRecordError as reason:
+                drops.add(str(reason), f"{name}: {asked.answer}" if asked.text else name)
 
 
 def _rows(mapping: Mapping, file: Path, drops: Drops) -> Iterator[tuple[str, Row]]:
@@ -66,13 +81,35 @@ def _require_columns(mapping: Mapping, row: Row, path: Path) -> None:
         raise BadAnnotation(f"{path} names the field {missing[0]!r}, but {mapping.file} has only {', '.join(row)}.")
 
 
-def _question(mapping: Mapping, file: str, name: str, row: Row) -> Question:
+def _values(mapping: Mapping, file: Path) -> Values:
+    """What occurs in each field whose question has no options of its own. Raises BadAnnotation."""
+    found: dict[str, set[str]] = {asked.answer: set() for asked in mapping.questions if asked.options_occur}
+    for _, row in _rows(mapping, file, Drops()) if found else ():
+        for field, values in found.items():
+            values.add(_text(row, field))
+            if len(values - {""}) > MOST_VALUES:
+                raise BadAnnotation(
+                    f"{file}: {field!r} has more than {MOST_VALUES} different values, too many to choose from. "
+                    'Give that question `options`, or kind = "text" or "number".'
+                )
+    return {field: _distinct(values, f"{file}: {field!r}") for field, values in found.items()}
+
+
+def _distinct(values: set[str], where: str) -> tuple[str, ...]:
+    """In the order of the alphabet. Raises BadAnnotation if two of them are one answer, written in two ways."""
+    in_order = sorted(values - {""}, key=lambda value: (plain(value), value))
+    for one, other in pairwise(in_order):
+        if plain(one) == plain(other):
+            raise BadAnnotation(f"{where} has {one!r} and {other!r}, which count as the same answer. Write them alike.")
+    return tuple(in_order)
+
+
+def _asker(mapping: Mapping, file: str, name: str, row: Row) -> Asker:
     """Raises _UnfitRecordError."""
-    text = _needed(row, mapping.question, "a record without a question")
     video = clip_path(_needed(row, mapping.video, "a record without a clip"))
     if video is None:
         raise _UnfitRecordError("a clip outside the folder of clips")
-    asker = Asker(
+    return Asker(
         source=mapping.source,
         licence=mapping.licence,
         file=file,
@@ -81,51 +118,56 @@ def _question(mapping: Mapping, file: str, name: str, row: Row) -> Question:
         video=video,
         sport=_one(row, mapping.sport, "a record without a sport"),
     )
-    dimension = DIMENSIONS.get(_one(row, mapping.dimension, "an unknown dimension"))
+
+
+def _question(asker: Asker, asked: Asked, row: Row, event: Event, values: Values) -> Question:
+    """Raises _UnfitRecordError."""
+    text = asked.text.strip() or _needed(row, asked.question, "a record without a question")
+    dimension = DIMENSIONS.get(_one(row, asked.dimension, "an unknown dimension"))
     if dimension is None:
         raise _UnfitRecordError("an unknown dimension")
-    gold = _gold(mapping, row)
+    gold = _gold(asked, row, values)
     if isinstance(gold, Choice):
         text = with_options(text, gold.options)
-    frames, window = _event(mapping, row)
-    return asker.given("question", text, gold, dimension, frames=frames, window=window)
+    frames, window = event
+    return asker.given(asked.topic, text, gold, dimension, frames=frames, window=window)
 
 
-def _gold(mapping: Mapping, row: Row) -> Gold:
-    answer = _needed(row, mapping.answer, "a record without an answer")
-    match mapping.kind:
+def _gold(asked: Asked, row: Row, values: Values) -> Gold:
+    answer = _needed(row, asked.answer, "a record without an answer")
+    match asked.kind:
         case "text":
             return FreeText(answer=answer)
         case "number":
             number = _number(answer, "an answer that is no number")
-            return Number(answer=number, unit=mapping.unit, tolerance=mapping.tolerance)
+            return Number(answer=number, unit=asked.unit, tolerance=asked.tolerance)
         case "choice":
-            slots = _options(mapping, row)
+            slots = _options(asked.options, row) if asked.options else values[asked.answer]
             options = tuple(option for option in slots if option)
             if len(options) < 2 or len(set(options)) < len(options):
                 raise _UnfitRecordError("options that are not two or more distinct ones")
-            return Choice(options=options, answer=_chosen(mapping, answer, slots))
+            return Choice(options=options, answer=_chosen(asked, answer, slots))
 
 
-def _options(mapping: Mapping, row: Row) -> tuple[str, ...]:
+def _options(options: Options, row: Row) -> tuple[str, ...]:
     """The options in order; one that is empty still counts as a place, for letters and indices."""
-    if mapping.options is None:
-        return ()
-    if mapping.options.fields:
-        given = [_text(row, name) for name in mapping.options.fields]
+    if options.fixed:
+        given = options.fixed
+    elif options.fields:
+        given = [_text(row, name) for name in options.fields]
     else:
-        value = row.get(mapping.options.field)
+        value = row.get(options.field)
         if isinstance(value, str):
-            given = value.split(mapping.options.separator) if mapping.options.separator else [value]
+            given = value.split(options.separator) if options.separator else [value]
         else:
-            values = value.values() if is_object(value) else value if isinstance(value, list) else ()
-            given = [_said(option) for option in values]
+            items = value.values() if is_object(value) else value if isinstance(value, list) else ()
+            given = [_said(option) for option in items]
     return tuple(option.strip() for option in given)
 
 
-def _chosen(mapping: Mapping, answer: str, options: tuple[str, ...]) -> str:
+def _chosen(asked: Asked, answer: str, options: tuple[str, ...]) -> str:
     """Raises _UnfitRecordError."""
-    match mapping.answer_is:
+    match asked.answer_is:
         case "text":
             place = options.index(answer) if answer in options else -1
         case "letter":

@@ -11,23 +11,23 @@ from fastapi import FastAPI, Request
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 
-from deepsport.serve.viewer.answers import with_errors
 from deepsport.serve.viewer.catalogue import Catalogue
-from deepsport.serve.viewer.events import events
-from deepsport.serve.viewer.lists import BAD_FILTERS, bad_filter, lists
-from deepsport.serve.viewer.saying import saying
-from deepsport.serve.viewer.showing import showing
+from deepsport.serve.viewer.responses import with_errors
+from deepsport.serve.viewer.routes_annotations import saying
+from deepsport.serve.viewer.routes_events import events
+from deepsport.serve.viewer.routes_footage import showing
+from deepsport.serve.viewer.routes_lists import BAD_FILTERS, bad_filter, lists
 
 STATIC = Path(__file__).parent / "static"
 AT_ONCE = 8
-"""Requests for footage that wait for a disk or a decoder."""
+"""Requests for footage that wait for a disk or a decoder, and as many for an episode with its video."""
 
 
 def viewer_app(catalogue: Catalogue) -> FastAPI:
     """The app over a catalogue that is kept up to date by whoever opened it."""
     app = FastAPI(title="DeepSport viewer", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.catalogue = catalogue
-    app.state.showing = CapacityLimiter(AT_ONCE)
+    app.state.showing, app.state.opening = CapacityLimiter(AT_ONCE), CapacityLimiter(AT_ONCE)
     app.state.stopping = asyncio.Event()
     with_errors(app)
     app.add_exception_handler(BAD_FILTERS, bad_filter)

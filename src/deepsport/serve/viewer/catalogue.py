@@ -15,12 +15,12 @@ from deepsport.bench.result import VERDICTS, run_of
 from deepsport.config import load
 from deepsport.errors import BadConfig
 from deepsport.records import Episode
+from deepsport.serve.viewer.annotations import Annotations
+from deepsport.serve.viewer.episode_index import Index
+from deepsport.serve.viewer.episode_table import key_of, spelt
 from deepsport.serve.viewer.filters import Chosen, Coded, Filters, Mask, Recent, choose, code, holds
 from deepsport.serve.viewer.footage import Footage
-from deepsport.serve.viewer.index import Index
-from deepsport.serve.viewer.people import People
-from deepsport.serve.viewer.places import RunKind, RunPlace, SetPlace, kind_of, require_runs, runs_at, sets_of
-from deepsport.serve.viewer.table import key_of, spelt
+from deepsport.serve.viewer.run_folders import RunKind, RunPlace, SetPlace, kind_of, require_runs, runs_at, sets_of
 
 SLICE_S = 0.05
 LOOK_AROUND = 4
@@ -36,18 +36,19 @@ class EpisodeSet:
         self.place = place
         self.config = config
         self.index = Index(place.path, place.kind, verdicts=place.path.parent / verdicts, run_of=self._run_of)
-        marks = place.marks
-        self.people = People(marks.with_name(f"{marks.name}.labels.csv"), marks.with_name(f"{marks.name}.windows.csv"), labeller)
+        self.annotations = Annotations(
+            Path(f"{place.annotations}.labels.csv"), Path(f"{place.annotations}.windows.csv"), labeller
+        )
         self._recent = Recent()
 
     @property
     def version(self) -> int:
         """Another one whenever a list of this set could look different."""
-        return self.index.version + sum(self.people.version)
+        return self.index.version + sum(self.annotations.version)
 
     def advance(self) -> bool:
         """Reads on for a while; whether there may be more at once."""
-        self.people.look()
+        self.annotations.look()
         return self.index.advance(SLICE_S)
 
     def choose(self, filters: Filters) -> Chosen:
@@ -56,7 +57,7 @@ class EpisodeSet:
 
         def coded() -> Coded:
             view = self.index.view()
-            return code(view, self.people.codes(view))
+            return code(view, self.annotations.codes(view))
 
         def chosen() -> Chosen:
             rows: Coded = self._recent.get(version, coded)
@@ -64,14 +65,14 @@ class EpisodeSet:
             def with_words() -> Mask:
                 return holds(rows.view.texts, filters.words, rows.shown)
 
-            return choose(rows, self._recent.get((version, filters.words), with_words), filters)
+            return choose(rows, self._recent.get((version, rows.view.n, filters.words), with_words), filters)
 
         return self._recent.get((version, filters), chosen)
 
     @property
     def problems(self) -> list[str]:
         """What could not be read."""
-        return self.index.problems + self.people.problems
+        return self.index.problems + self.annotations.problems
 
     def _run_of(self, episode: Episode) -> int:
         return run_of(episode, self.config) if self.config and self.config.runs > 1 else 0

@@ -4,6 +4,7 @@ A facet may be given several values: any of them will do. Of several facets all 
 all other filters, so that they say what a click would bring. F rows. Pure.
 """
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsport.serve.viewer.table import CAUSES, DIMENSIONS, FAILURES, NONE, OUTCOMES, STOPS, View
+from deepsport.serve.viewer.episode_table import CAUSES, DIMENSIONS, FAILURES, NONE, OUTCOMES, STOPS, View
 
 LABELS = (NONE, "right", "wrong", "classed")
 """What a person said: nothing, right, wrong, or only why it is wrong."""
@@ -64,6 +65,7 @@ class Filters:
 class Chosen:
     """The rows that a list shows."""
 
+    view: View
     rows: NDArray[np.intp]
     n_total: int
     facets: dict[str, list[tuple[str, int]]]
@@ -82,19 +84,20 @@ class Coded:
 class Recent:
     """Results by what they depend on, the last ones only."""
 
-    kept: OrderedDict[object, Any] = field(default_factory=OrderedDict[object, Any])
+    _kept: OrderedDict[object, Any] = field(default_factory=OrderedDict[object, Any])
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def get(self, key: object, make: Callable[[], Any]) -> Any:
         """The result of before, or a new one. Safe between threads, which at worst make it twice."""
-        if (found := self.kept.get(key)) is not None:
-            return found
-        made = self.kept[key] = make()
-        while len(self.kept) > KEPT:
-            try:
-                self.kept.popitem(last=False)
-            except KeyError:
-                break
-        return made
+        with self._lock:
+            found = self._kept.get(key)
+        found = make() if found is None else found
+        with self._lock:
+            self._kept[key] = found
+            self._kept.move_to_end(key)
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return found
 
 
 def words_of(text: str) -> tuple[str, ...]:
@@ -111,13 +114,15 @@ def choose(coded: Coded, text: Mask, filters: Filters) -> Chosen:
     masks = {name: _allowed(*codes[name], values) for name, values in filters.facets}
     counts = {name: _counts(*codes[name], _all(text, masks, but=name), dict(filters.facets).get(name)) for name in FACETS}
     found = np.flatnonzero(_all(text, masks))
-    return Chosen(found[_order(view, found, filters.sort)], int(coded.shown.sum()), counts)
+    return Chosen(view, found[_order(view, found, filters.sort)], int(coded.shown.sum()), counts)
 
 
 def code(view: View, labels_F: Codes) -> Coded:
     """What all lists of the same rows have in common."""
     codes = {name: _codes(view, labels_F, name) for name in FACETS}
-    lying_together = {name: (np.ascontiguousarray(column, dtype=np.intp), names) for name, (column, names) in codes.items()}
+    lying_together = {
+        name: (np.ascontiguousarray(column, dtype=np.intp), tuple(names)) for name, (column, names) in codes.items()
+    }
     return Coded(view, view.rows_F["shown"].copy(), lying_together)
 
 

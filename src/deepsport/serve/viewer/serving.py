@@ -6,6 +6,7 @@ signal ends it at once.
 
 import asyncio
 import gc
+import resource
 import socket
 import sys
 import threading
@@ -49,6 +50,7 @@ def serve_viewer(
     require_bindable(host, key, "Set one with --key")
     catalogue = Catalogue.open(runs, videos=videos, verdicts=verdicts, labeller=labeller)
     sys.setswitchinterval(SWITCH_S)
+    _allow_many_files()
     with listening_at(host, port) as taken, catalogue:
         url = address(taken, key)
         server = server_of(catalogue, host=host, key=key)
@@ -59,7 +61,7 @@ def serve_viewer(
             if open_browser:
                 import webbrowser
 
-                webbrowser.open(url)
+                threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # some wait until it is closed
 
         asyncio.run(_serve(server, taken, ready))
 
@@ -95,7 +97,7 @@ def server_of(catalogue: Catalogue, *, host: str, key: str | None) -> "uvicorn.S
         import uvicorn
 
         from deepsport.serve.viewer.app import viewer_app
-        from deepsport.serve.viewer.gentle import GentleServer
+        from deepsport.serve.viewer.graceful_server import GracefulServer
     except ImportError as error:
         raise BadConfig("The viewer needs fastapi and uvicorn: pip install 'deepsport[serve]'") from error
     app = viewer_app(catalogue)
@@ -110,7 +112,7 @@ def server_of(catalogue: Catalogue, *, host: str, key: str | None) -> "uvicorn.S
         timeout_keep_alive=30,
     )
     stopping: asyncio.Event = app.state.stopping
-    return GentleServer(config, stopping.set)
+    return GracefulServer(config, stopping.set)
 
 
 @contextmanager
@@ -130,6 +132,13 @@ def address(taken: socket.socket, key: str | None) -> str:
     host, port = taken.getsockname()[:2]
     name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{name}:{port}/" + (f"?key={quote(key, safe='')}" if key else "")
+
+
+def _allow_many_files() -> None:
+    """Every set keeps up to three files open, and the usual limit is 1,024: a server that reaches it answers nobody."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _listen(host: str, port: int) -> socket.socket:

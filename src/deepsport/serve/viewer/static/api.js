@@ -1,5 +1,7 @@
 /* Talks to the server, and to nobody else. A refusal becomes an ApiError with the server's own words. */
 
+const AGAIN_MS = 2000;
+
 /** What the server refused, or that it could not be reached. */
 export class ApiError extends Error {
   /** @param {string} message @param {number} status 0: not reached */
@@ -28,7 +30,7 @@ export function of(set, episode, rest = "") {
   return `/api/sets/${encodeURIComponent(set)}/episodes/${encodeURIComponent(episode)}${rest}`;
 }
 
-/** Follows what changes on the server until the returned function is called.
+/** Follows what changes on the server. A browser tries again by itself after a broken line, but not after a refusal; then we do.
  * @param {{change: (news: {set: string, n: number, indexed: number, version: number}) => void, runs: () => void,
  *   link: (up: boolean) => void}} told */
 export function follow(told) {
@@ -36,8 +38,10 @@ export function follow(told) {
   events.addEventListener("change", (event) => told.change(JSON.parse(event.data)));
   events.addEventListener("runs", () => told.runs());
   events.addEventListener("open", () => told.link(true));
-  events.addEventListener("error", () => told.link(false));
-  return () => events.close();
+  events.addEventListener("error", () => {
+    told.link(false);
+    if (events.readyState === EventSource.CLOSED) setTimeout(() => follow(told), AGAIN_MS);
+  });
 }
 
 /** @param {string} address @param {RequestInit} how */
@@ -45,7 +49,10 @@ async function ask(address, how) {
   const response = await fetch(address, { cache: "no-store", ...how }).catch((error) => {
     throw error.name === "AbortError" ? error : new ApiError("The server does not answer. Is `deepsport view` still running?", 0);
   });
-  const said = await response.json().catch(() => null);
+  const said = await response.json().catch((error) => {
+    if (error.name === "AbortError") throw error;
+    if (response.ok) throw new ApiError("The server's answer broke off. Is `deepsport view` still running?", 0);
+  });
   if (response.ok) return said;
   throw new ApiError(said?.error?.message ?? `The server answered ${response.status}.`, response.status);
 }

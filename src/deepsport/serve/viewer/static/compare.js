@@ -6,20 +6,11 @@ import { heading, name, outcome, trouble } from "./marks.js";
 import { Paged } from "./paged.js";
 import { changed, go, link, route } from "./router.js";
 import { Rows } from "./rows.js";
-import { setTitle } from "./runs.js";
 import { count, FLIPS, percent, said, some, STOPS } from "./words.js";
 
 /** @param {import("./router.js").Route} opened @param {HTMLElement} page */
 export function comparePage(opened, page) {
   return new Compare(opened, page).page();
-}
-
-/** The names of both sets, as far as they are known. @param {string[]} ids */
-export async function titles(...ids) {
-  const { runs } = await get("/api/runs").catch(() => ({ runs: [] }));
-  const all = runs.flatMap((run) => run.sets.map((set) => [set.id, setTitle(run, set)]));
-  const known = new Map(all);
-  return ids.map((id) => known.get(id) ?? "a set");
 }
 
 class Compare {
@@ -30,10 +21,11 @@ class Compare {
     this.title = heading("Comparison");
     this.counts = h("div", { class: "flips", role: "group", "aria-label": "Which questions" });
     this.facets = h("div", { class: "tools" });
-    this.found = h("p", { class: "found", role: "status" });
+    this.found = h("p", { class: "found" });
+    this.closing = new AbortController();
     this.paged = new Paged({
       ask: (query, signal) => get("/api/compare", changed(query, { left: this.left, right: this.right }), signal),
-      took: (answer) => this.took(answer),
+      took: (answer, anew) => this.took(answer, anew),
       failed: (error) => fill(this.found, trouble(error)),
     });
     this.rows = new Rows("Questions", {
@@ -48,16 +40,16 @@ class Compare {
   }
 
   page() {
-    const move = (/** @type {number} */ by) => () => this.rows.focus(Math.max(0, this.rows.focused() + by));
     const group = "List";
     return {
       ready: this.paged.start(this.query),
       update: (/** @type {import("./router.js").Route} */ to) => this.update(to),
       change: (/** @type {{set: string}} */ { set }) => this.news(set),
-      close: () => (this.paged.close(), this.rows.close()),
+      again: () => this.anew(),
+      close: () => (this.closing.abort(), this.paged.close(), this.rows.close()),
       keys: [
-        { key: "j", says: "next row", act: move(1), group },
-        { key: "k", says: "row before", act: move(-1), group },
+        { key: "j", says: "next row", act: () => this.rows.move(1), group },
+        { key: "k", says: "row before", act: () => this.rows.move(-1), group },
         { key: "Enter", says: "open the row", act: () => {}, group },
         { key: "Escape", says: "all runs", act: () => go([]), group },
       ],
@@ -66,13 +58,17 @@ class Compare {
 
   /** @param {string} set */
   news(set) {
-    if (set !== this.left && set !== this.right) return;
+    if (set === this.left || set === this.right) this.anew();
+  }
+
+  /** Fetches what is on the screen once more. */
+  anew() {
     this.paged.doubt();
     this.paged.want(...this.rows.range());
   }
 
   tools() {
-    const typed = settled((/** @type {string} */ text) => this.choose({ text: text || null }, true), 200);
+    const typed = settled((/** @type {string} */ text) => this.choose({ text: text || null }, true), 200, this.closing.signal);
     const oninput = (/** @type {any} */ event) => typed(event.target.value.trim());
     this.search = h("input", { type: "search", id: "search", value: this.query.get("text") ?? "", oninput });
     const field = h("div", { class: "field grow" }, h("label", { for: "search" }, "Search"), this.search);
@@ -96,17 +92,17 @@ class Compare {
     return true;
   }
 
-  /** @param {any} answer */
-  took(answer) {
+  /** @param {any} answer @param {boolean} anew whether the reader asked for it */
+  took(answer, anew) {
     const { left, right } = answer;
     const change = left.score !== null && right.score !== null && right.score - left.score;
     const points = change !== false && ` (${change >= 0 ? "+" : "−"}${Math.abs(change).toFixed(1)} points)`;
     fill(this.title, `${left.name} and ${right.name}`);
     name(`${left.name} and ${right.name}`, [["Runs", "#/"]]);
-    fill(this.names, "right: ", h("b", {}, percent(left.score, 1)), " and ", h("b", {}, percent(right.score, 1)), points);
+    fill(this.names, "score: ", h("b", {}, percent(left.score, 1)), " and ", h("b", {}, percent(right.score, 1)), points);
     this.flips(answer.counts);
     this.choices(answer.facets);
-    this.tell(answer);
+    this.tell(answer, anew);
     this.rows.count(answer.n_found ?? this.among(answer.counts));
   }
 
@@ -116,8 +112,8 @@ class Compare {
     return Object.entries(counts).reduce((sum, [flip, n]) => (!chosen.length || chosen.includes(flip) ? sum + n : sum), 0);
   }
 
-  /** @param {any} answer */
-  tell({ n_both, n_only_left, n_only_right, n_differ, left, right }) {
+  /** @param {any} answer @param {boolean} aloud */
+  tell({ n_both, n_only_left, n_only_right, n_differ, left, right }, aloud) {
     const missing = [
       n_only_left > 0 && `${count(n_only_left)} only in ${left.name}`,
       n_only_right > 0 && `${count(n_only_right)} only in ${right.name}`,
@@ -125,7 +121,7 @@ class Compare {
     ];
     const text = [`${some(n_both, "question")} answered in both`, ...missing].filter(Boolean).join(" · ");
     fill(this.found, text);
-    announce(text);
+    if (aloud) announce(text);
   }
 
   /** @param {Record<string, number>} counts */

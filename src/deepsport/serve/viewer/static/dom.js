@@ -31,13 +31,32 @@ export function announce(text) {
   if (said && said.textContent !== text) said.textContent = text;
 }
 
-/** Waits until calls have stopped for a while, then makes the last one.
- * @param {(...given: any[]) => void} act @param {number} wait_ms */
-export function settled(act, wait_ms) {
+/** Waits until calls have stopped for a while, then makes the last one, unless `signal` says that nobody waits for it any more.
+ * @param {(...given: any[]) => void} act @param {number} wait_ms @param {AbortSignal} signal */
+export function settled(act, wait_ms, signal) {
   let timer = 0;
   return (/** @type {any[]} */ ...given) => {
     clearTimeout(timer);
-    timer = window.setTimeout(() => act(...given), wait_ms);
+    timer = window.setTimeout(() => signal.aborted || act(...given), wait_ms);
+  };
+}
+
+/** One call after the other; of those that come during one, a single one follows it.
+ * @param {() => Promise<any>} act @returns {() => Promise<any>} ends with the last call */
+export function inTurn(act) {
+  /** @type {Promise<any> | null} */
+  let going = null;
+  let again = false;
+  const run = async () => {
+    do {
+      again = false;
+      await act();
+    } while (again);
+  };
+  return () => {
+    again = going !== null;
+    going ??= run().finally(() => (going = null));
+    return going;
   };
 }
 

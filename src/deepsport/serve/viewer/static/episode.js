@@ -4,14 +4,15 @@ import { get, of } from "./api.js";
 import { fill, h, settled } from "./dom.js";
 import { GoldWindow } from "./gold.js";
 import { Labels } from "./labels.js";
-import { dotted, heading, name, outcome, trouble } from "./marks.js";
+import { dotted, heading, name, outcome, placeInList, trouble } from "./marks.js";
 import { answerPanel, marks, rawPanel } from "./outcome.js";
 import { known, Player } from "./player.js";
+import { remember, remembered } from "./remembered.js";
 import { changed, go, link } from "./router.js";
 import { setTitle } from "./runs.js";
 import { Timeline } from "./timeline.js";
 import { turns } from "./turns.js";
-import { count, FAILURES } from "./words.js";
+import { FAILURES } from "./words.js";
 
 /** @param {import("./router.js").Route} opened @param {HTMLElement} page */
 export function episodePage(opened, page) {
@@ -19,6 +20,7 @@ export function episodePage(opened, page) {
   return {
     ready: made.start(),
     update: (/** @type {import("./router.js").Route} */ to) => made.update(to),
+    again: () => made.player || made.start(),
     close: () => made.close(),
     keys: made.keys(),
   };
@@ -34,16 +36,18 @@ class EpisodePage {
     this.asking = new AbortController();
     /** @type {{position: number | null, n_found: number, previous: string | null, next: string | null}} */
     this.beside = { position: null, n_found: 0, previous: null, next: null };
-    this.remember = settled((/** @type {number} */ time_s) => this.keep(time_s), 300);
+    const { signal } = this.asking;
+    this.remember = settled((/** @type {number} */ time_s) => this.keep(time_s), 300, signal);
+    addEventListener("focus", () => this.hear(), { signal });
   }
 
   async start() {
     const { signal } = this.asking;
     try {
       const [detail, { runs, labeller: given }] = await Promise.all([get(this.address, undefined, signal), get("/api/runs", undefined, signal)]);
-      this.build(detail, runs, given);
+      if (!signal.aborted) this.build(detail, runs, given);
     } catch (error) {
-      if (/** @type {any} */ (error).name !== "AbortError") this.failed(/** @type {Error} */ (error));
+      if (!signal.aborted) this.failed(/** @type {Error} */ (error));
     }
     return this.look();
   }
@@ -51,7 +55,14 @@ class EpisodePage {
   close() {
     this.asking.abort();
     this.player?.close();
-    this.closed = true;
+  }
+
+  /** Asks what was said of the answer meanwhile, elsewhere. */
+  async hear() {
+    if (!this.labels) return;
+    const { sent } = this.labels;
+    const told = await get(this.address, undefined, this.asking.signal).catch(() => null);
+    if (told) this.labels.heard(told.labels, sent);
   }
 
   /** @param {Error} error */
@@ -63,11 +74,11 @@ class EpisodePage {
   /** Who stands before and after it under the filters of the list. */
   async look() {
     const query = changed(this.query, { t: null });
-    const found = await get(`${this.address}/neighbours`, query, this.asking.signal).catch(() => null);
-    if (!found || !this.place) return;
+    const { signal } = this.asking;
+    const found = await get(`${this.address}/neighbours`, query, signal).catch(() => null);
+    if (!found || !this.place || signal.aborted) return;
     this.beside = found;
-    const at = found.position === null ? `${count(found.n_found)} in the list` : `${count(found.position + 1)} of ${count(found.n_found)}`;
-    fill(this.place, at);
+    fill(this.place, placeInList(found));
     this.before.disabled = !found.previous;
     this.after.disabled = !found.next;
   }
@@ -114,7 +125,7 @@ class EpisodePage {
 
   /** @param {any} detail @param {any} set @param {string} who */
   labelling(detail, set, who) {
-    const saved = () => this.onward?.checked && this.turn("next");
+    const saved = () => this.onward.checked && !this.asking.signal.aborted && this.turn("next");
     const given = { labels: detail.labels, address: `${this.address}/label`, file: set?.labels_file ?? "", given: who };
     const download = `/api/sets/${encodeURIComponent(this.set)}/labels.csv`;
     return new Labels({ ...given, download, saved, renamed: () => this.gold.open || this.gold.stop() });
@@ -139,7 +150,7 @@ class EpisodePage {
       h("button", { type: "button", disabled: true, onclick: () => this.turn(which), "aria-keyshortcuts": key }, text);
     this.before = step("‹ Previous", "k", "previous");
     this.after = step("Next ›", "j", "next");
-    this.place = h("span", { class: "small", role: "status" });
+    this.place = h("span", { class: "small" });
     const walk = h("nav", { class: "walk", "aria-label": "Episodes of the list" }, this.before, this.place, this.after);
     return h("header", { class: "head" }, h("div", {}, heading(detail.row.text), marks(detail)), walk);
   }
@@ -147,9 +158,10 @@ class EpisodePage {
   /** @param {any} detail */
   body(detail) {
     const look = h("div", { class: "look" }, this.player.element, this.timeline.element, this.gold.element);
-    this.onward = h("input", { type: "checkbox", id: "onward", checked: localStorage.getItem("onward") === "yes" });
-    this.onward.addEventListener("change", () => localStorage.setItem("onward", this.onward.checked ? "yes" : "no"));
-    this.labels.element.append(h("p", { class: "small" }, h("label", { for: "onward" }, this.onward, " go on to the next after a label")));
+    this.onward = h("input", { type: "checkbox", id: "onward", checked: remembered("onward") === "yes" });
+    this.onward.addEventListener("change", () => remember("onward", this.onward.checked ? "yes" : "no"));
+    const words = " go on to the next after “right” or a reason";
+    this.labels.element.append(h("p", { class: "small" }, h("label", { for: "onward" }, this.onward, words)));
     const course = h("section", { class: "course", "aria-labelledby": "course-title" }, h("h2", { id: "course-title" }, "Turn by turn"), this.turns.element);
     const told = h("div", { class: "told" }, answerPanel(detail), this.labels.element, course, elsewhere(detail, this.set), rawPanel(this.address));
     return h("div", { class: "episode" }, look, told);
@@ -157,7 +169,7 @@ class EpisodePage {
 
   /** @param {number} time_s @param {number} index */
   moved(time_s, index) {
-    if (this.closed) return;
+    if (this.asking.signal.aborted) return;
     this.timeline.show(time_s, index);
     this.turns.show(index);
     this.remember(time_s);
@@ -165,7 +177,7 @@ class EpisodePage {
 
   /** Writes the instant into the address. @param {number} time_s */
   keep(time_s) {
-    if (this.closed || this.playing()) return;
+    if (this.playing()) return;
     this.query = changed(this.query, { t: time_s > 0 ? String(Number(time_s.toFixed(3))) : null });
     go(["set", this.set, this.id], this.query, { quietly: true });
   }
@@ -191,18 +203,18 @@ class EpisodePage {
     return [
       { key: "j", says: "next episode", act: () => this.turn("next"), group },
       { key: "k", says: "episode before", act: () => this.turn("previous"), group },
-      { key: "Escape", says: "back to the list", act: () => (this.gold?.open ? this.gold.stop() : this.back()), group },
-      { key: " ", says: "play or pause", act: () => this.player?.toggle(), group: video },
+      { key: "Escape", says: "back to the list", act: () => (this.gold?.open ? this.gold.leave() : this.back()), group },
+      { key: " ", says: "play or pause", act: () => this.player?.toggle(), group: video, once: true },
       { key: ",", says: "one frame back", act: () => this.player?.step(-1), group: video },
       { key: ".", says: "one frame on", act: () => this.player?.step(1), group: video },
       { key: "[", says: "frame shown before", act: () => this.timeline?.nextShown(-1), group: video },
       { key: "]", says: "next frame shown", act: () => this.timeline?.nextShown(1), group: video },
       { key: "e", says: "set the event's window right", act: () => this.gold?.begin(), group: label },
-      { key: "r", says: "right", act: () => this.labels?.mark(true), group: label },
-      { key: "w", says: "wrong", act: () => this.labels?.mark(false), group: label },
-      { key: "c", says: "clear the label", act: () => this.labels?.clear.click(), group: label },
-      { key: "z", says: "undo", act: () => this.labels?.undo.click(), group: label },
-      ...Object.entries(FAILURES).map(([key, text], n) => ({ key: String(n + 1), says: text, act: () => this.labels?.classify(key), group: label })),
+      { key: "r", says: "right", act: () => this.labels?.mark(true), group: label, once: true },
+      { key: "w", says: "wrong", act: () => this.labels?.mark(false), group: label, once: true },
+      { key: "c", says: "clear the label", act: () => this.labels?.clear.click(), group: label, once: true },
+      { key: "z", says: "undo", act: () => this.labels?.undo.click(), group: label, once: true },
+      ...Object.entries(FAILURES).map(([key, text], n) => ({ key: String(n + 1), says: text, act: () => this.labels?.classify(key), group: label, once: true })),
     ];
   }
 }

@@ -27,16 +27,30 @@ export function filterPanel(choose, clear) {
   const wide = matchMedia("(min-width: 900px)").matches;
   const element = h("details", { class: "filters", open: wide }, summary, groups);
 
+  let shown = "";
+
   /** @param {Record<string, [string | null, number][]>} facets @param {URLSearchParams} query */
   function show(facets, query) {
+    const asked = JSON.stringify([facets, query.toString()]);
+    if (asked === shown) return;
+    shown = asked;
     const n = FACETS.reduce((sum, facet) => sum + query.getAll(facet).length, 0);
-    const focused = document.activeElement?.id;
     const drawn = FACETS.map((facet) => group(facet, facets[facet] ?? [], query.getAll(facet), choose));
     fill(summary, n ? `Filters (${n})` : "Filters");
-    fill(groups, n > 0 && h("button", { type: "button", class: "quiet", id: "clear", onclick: clear }, "Clear all"), drawn);
-    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    inPlace(groups, () => fill(groups, n > 0 && h("button", { type: "button", class: "quiet", id: "clear", onclick: clear }, "Clear all"), drawn));
   }
   return { element, show };
+}
+
+/** Draws groups anew; each stays scrolled as far as it was, and what had the focus keeps it. @param {Element} groups @param {() => void} draw */
+function inPlace(groups, draw) {
+  const focused = groups.contains(document.activeElement) ? document.activeElement?.id : "";
+  const scrolled = new Map([...groups.querySelectorAll(".boxes")].map((each) => [each.id, each.scrollTop]));
+  draw();
+  for (const each of groups.querySelectorAll(".boxes")) each.scrollTop = scrolled.get(each.id) ?? 0;
+  if (!focused) return;
+  const place = document.getElementById(focused) ?? groups.querySelector("input");
+  place?.focus({ preventScroll: true });
 }
 
 /** @param {string} facet @param {[string | null, number][]} counted @param {string[]} chosen
@@ -53,7 +67,7 @@ function group(facet, counted, chosen, choose) {
     "fieldset",
     {},
     h("legend", {}, title),
-    h("div", { class: "boxes" }, values.map(([value, n]) => box(facet, value, said(value, names), n, chosen.includes(value), toggle))),
+    h("div", { class: "boxes", id: `boxes-${facet}` }, values.map(([value, n]) => box(facet, value, said(value, names), n, chosen.includes(value), toggle))),
   );
 }
 

@@ -16,7 +16,7 @@ export class GoldWindow {
     this.start = this.handle("start_s", "Start of the event");
     this.end = this.handle("end_s", "End of the event");
     this.band = h("div", { class: "band" });
-    this.state = h("p", { class: "small", role: "status" });
+    this.state = h("p", { class: "small state" });
     this.tools = h("div", { class: "tools" });
     this.element = h("section", { class: "gold-window", "aria-label": "Window of the event" }, this.tools, this.state);
     this.stop();
@@ -41,7 +41,14 @@ export class GoldWindow {
     fill(this.state, this.windows.map((window) => h("span", { class: "correction" }, `${window.labeller || "somebody"}: ${span(window)}`)));
   }
 
+  /** Puts the handles away; the focus goes to what brought them. */
+  leave() {
+    this.stop();
+    this.tools.querySelector("button")?.focus();
+  }
+
   begin() {
+    if (this.open) return;
     const now = this.timeline.now_s;
     const from = this.mine() ?? this.recorded ?? { start_s: now, end_s: Math.min(this.timeline.end_s, now + WIDTH_S) };
     this.chosen = { start_s: from.start_s, end_s: from.end_s };
@@ -50,7 +57,7 @@ export class GoldWindow {
     fill(
       this.tools,
       this.button("Save the window", () => this.save(), "strong"),
-      this.button("Leave it as it was", () => this.stop()),
+      this.button("Leave it as it was", () => this.leave()),
     );
     this.draw();
     this.start.focus();
@@ -75,7 +82,7 @@ export class GoldWindow {
 
   /** @param {KeyboardEvent} event @param {"start_s" | "end_s"} edge */
   key(event, edge) {
-    const to = moved(event, this.chosen[edge], this.timeline.fps, this.timeline.end_s);
+    const to = moved(event, this.chosen[edge], this.timeline.times, this.timeline.end_s);
     if (to === null) return;
     event.preventDefault();
     this.set(edge, to);
@@ -83,8 +90,8 @@ export class GoldWindow {
 
   /** Moves an edge to the nearest frame; the start never passes the end. @param {"start_s" | "end_s"} edge @param {number} time_s */
   set(edge, time_s) {
-    const { fps } = this.timeline;
-    const at = Math.round(time_s * fps) / fps;
+    const { times } = this.timeline;
+    const at = times.of(times.nearest(time_s));
     const bounded = edge === "start_s" ? Math.min(at, this.chosen.end_s) : Math.max(at, this.chosen.start_s);
     this.chosen = { ...this.chosen, [edge]: bounded };
     this.draw();
@@ -98,7 +105,7 @@ export class GoldWindow {
       handle.setAttribute("aria-valuemin", edge === "start_s" ? 0 : chosen.start_s.toFixed(2));
       handle.setAttribute("aria-valuemax", (edge === "start_s" ? chosen.end_s : timeline.end_s).toFixed(2));
       handle.setAttribute("aria-valuenow", chosen[edge].toFixed(2));
-      handle.setAttribute("aria-valuetext", `${exact(chosen[edge])}, frame ${Math.round(chosen[edge] * timeline.fps)}`);
+      handle.setAttribute("aria-valuetext", `${exact(chosen[edge])}, frame ${timeline.times.nearest(chosen[edge])}`);
     }
     this.band.style.setProperty("left", timeline.x(chosen.start_s));
     this.band.style.setProperty("width", `${(98 * (chosen.end_s - chosen.start_s)) / timeline.end_s}%`);
@@ -119,7 +126,7 @@ export class GoldWindow {
     try {
       this.windows = await change(method, address, body);
     } catch (error) {
-      fill(this.state, h("span", { class: "note" }, /** @type {Error} */ (error).message));
+      fill(this.state, h("span", { class: "note", role: "alert" }, `Not saved: ${/** @type {Error} */ (error).message}`));
       return;
     }
     this.stop();

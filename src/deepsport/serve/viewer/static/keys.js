@@ -1,10 +1,16 @@
 /* The keyboard: one table of keys for the whole page, another for the page that is open, and the dialog that lists both. */
 
 import { h } from "./dom.js";
+import { remember, remembered } from "./remembered.js";
 
-/** @typedef {{key: string, says: string, act: (event: KeyboardEvent) => void, group?: string}} Key */
+/** `once`: not again and again while the key is held down.
+ * @typedef {{key: string, says: string, act: (event: KeyboardEvent) => void, group?: string, once?: boolean}} Key */
 
 const NAMES = { " ": "space", Escape: "esc", Enter: "enter", ArrowLeft: "←", ArrowRight: "→" };
+/** Fields that take any key. */
+const TYPED = "select, textarea, input:not([type=checkbox]):not([type=radio])";
+/** What is pressed, moved or scrolled by keys. */
+const PRESSED = 'a, button, input, summary, video, [role=slider], [tabindex="0"]';
 /** @type {Key[]} */
 let open = [];
 
@@ -16,11 +22,13 @@ export function useKeys(keys) {
 /** Listens; `always` hold on every page. @param {Key[]} always */
 export function listen(always) {
   document.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTaken(event)) return;
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (event.key === "Escape" && leavesField(event)) return;
+    if (isTaken(event) || (isCharacter(event.key) && !charactersAct())) return;
     const meant = [...open, ...always].find((each) => each.key === event.key);
     if (!meant) return;
     event.preventDefault();
-    meant.act(event);
+    if (!(meant.once && event.repeat)) meant.act(event);
   });
 }
 
@@ -33,6 +41,7 @@ export function showKeys(always) {
     { class: "help", "aria-labelledby": "keys-title", onclose: () => dialog.remove() },
     h("h2", { id: "keys-title" }, "Keys"),
     groups.map((group) => [h("h3", {}, group), table([...open, ...always].filter((key) => (key.group ?? "Everywhere") === group))]),
+    charactersBox(),
     h("p", { class: "small" }, "On a timeline or a curve: arrows go one frame or step, with shift ten, Home and End to the ends."),
     h("button", { type: "button", autofocus: true, onclick: () => dialog.close() }, "Close"),
   );
@@ -45,12 +54,36 @@ function table(keys) {
   return h("dl", { class: "keys" }, keys.map(({ key, says }) => [h("dt", {}, h("kbd", {}, NAMES[key] ?? key)), h("dd", {}, says)]));
 }
 
+/** Whether letters and the like are keys; speech input types them, and then they are in the way. */
+function charactersAct() {
+  return remembered("keys") !== "off";
+}
+
+/** @param {string} key */
+function isCharacter(key) {
+  return key.length === 1;
+}
+
+function charactersBox() {
+  const box = h("input", { type: "checkbox", id: "characters", checked: charactersAct() });
+  box.addEventListener("change", () => remember("keys", box.checked ? "on" : "off"));
+  return h("p", {}, h("label", { class: "choice", for: "characters" }, box, "letters, digits and signs are keys"));
+}
+
+/** Escape in a field leaves the field and nothing else. @param {KeyboardEvent} event */
+function leavesField(event) {
+  const field = event.target instanceof HTMLElement && event.target.closest(TYPED);
+  if (!(field instanceof HTMLElement)) return false;
+  event.preventDefault();
+  field.blur();
+  return true;
+}
+
 /** Whether the element with the focus means something else by the key. @param {KeyboardEvent} event */
 function isTaken({ key, target }) {
   if (document.querySelector("dialog[open]")) return true;
   if (!(target instanceof Element)) return false;
-  if (key === "Escape") return false;
-  if (target.closest("select, textarea, input:not([type=checkbox]):not([type=radio])")) return true;
+  if (target.closest(TYPED)) return true;
   const own = key === " " || key === "Enter" || key.startsWith("Arrow");
-  return own && target.closest("a, button, input, summary, video, [role=slider]") !== null;
+  return own && target.closest(PRESSED) !== null;
 }

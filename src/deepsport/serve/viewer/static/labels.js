@@ -3,6 +3,7 @@
 import { change } from "./api.js";
 import { announce, fill, h } from "./dom.js";
 import { label as words } from "./marks.js";
+import { remember, remembered } from "./remembered.js";
 import { FAILURES } from "./words.js";
 
 const FULL = 10;
@@ -12,10 +13,13 @@ const NOTHING = { right: null, points: null, failure: null };
 const place = (given) => `labeller ${given}`;
 
 export class Labels {
-  /** @param {{labels: any[], address: string, file: string, download: string, given: string, saved: () => void, renamed: () => void}} given */
+  /** @param {{labels: any[], address: string, file: string, download: string, given: string, saved: () => void, renamed: () => void}} given
+   * `saved` is told of what needs no further word: right, or wrong and why. */
   constructor({ labels, address, file, download, given, saved, renamed }) {
     Object.assign(this, { labels, address, file, download, given, saved });
-    const name = localStorage.getItem(place(given)) ?? given;
+    /** As the file has them, as far as the page knows. */
+    this.stored = labels;
+    const name = remembered(place(given)) ?? given;
     /** What was said before each save. @type {any[]} */
     this.before = [];
     this.saving = Promise.resolve();
@@ -27,7 +31,7 @@ export class Labels {
     this.undo = this.button("Undo", "z", () => this.back());
     this.classes = Object.entries(FAILURES).map(([key, text], n) => this.classBox(key, text, n + 1));
     this.points = h("select", { id: "points", onchange: () => this.grade() }, this.grades());
-    this.state = h("p", { class: "small", role: "status" });
+    this.state = h("p", { class: "small state" });
     this.others = h("ul", { class: "chips" });
     this.element = this.form();
     this.draw();
@@ -38,7 +42,7 @@ export class Labels {
   }
 
   rename() {
-    localStorage.setItem(place(this.given), this.name());
+    remember(place(this.given), this.name());
     this.before = [];
     this.draw();
   }
@@ -100,7 +104,7 @@ export class Labels {
 
   back() {
     const before = this.before.pop();
-    if (before) this.send(before);
+    if (before) this.send(before, true);
   }
 
   /** @param {{right: boolean | null, points: number | null, failure: string | null}} said */
@@ -110,8 +114,8 @@ export class Labels {
     this.send(said);
   }
 
-  /** @param {{right: boolean | null, points: number | null, failure: string | null}} said */
-  send({ right, points, failure }) {
+  /** @param {{right: boolean | null, points: number | null, failure: string | null}} said @param {boolean} [isUndo] */
+  send({ right, points, failure }, isUndo = false) {
     const body = { right, points, failure, labeller: this.name() };
     const others = this.labels.filter((each) => each.labeller !== body.labeller);
     const empty = right === null && points === null && failure === null;
@@ -119,23 +123,49 @@ export class Labels {
     this.draw();
     fill(this.state, "saving …");
     const turn = ++this.sent;
-    this.saving = this.saving.then(() => this.store(body, empty, () => turn === this.sent));
+    const isLast = () => turn === this.sent;
+    const isWhole = !isUndo && (right === true || failure !== null);
+    this.saving = this.saving.then(() => this.store(body, isLast)).then((isStored) => isStored && isWhole && isLast() && this.saved());
   }
 
-  /** @param {any} body @param {boolean} empty @param {() => boolean} isLast whether nothing else was said meanwhile */
-  async store(body, empty, isLast) {
+  /** Whether it was saved. What could not be is shown no longer.
+   * @param {any} body @param {() => boolean} isLast whether nothing else was said meanwhile */
+  async store(body, isLast) {
     try {
-      const labels = await change("PUT", this.address, body);
-      if (!isLast()) return;
-      this.labels = labels;
-      this.draw();
-      const text = empty ? `removed from ${this.file}` : `saved to ${this.file}`;
-      fill(this.state, text, " ", h("a", { href: this.download, download: this.file }, "get the file"));
-      announce(empty ? `Label ${text}` : `${words(body)}, ${text}`);
-      this.saved();
+      this.stored = await change("PUT", this.address, body);
+      if (isLast()) this.done(body);
+      return true;
     } catch (error) {
-      fill(this.state, h("span", { class: "note" }, `Not saved: ${/** @type {Error} */ (error).message}`));
+      if (isLast()) this.undone(/** @type {Error} */ (error));
+      return false;
     }
+  }
+
+  /** @param {any} body */
+  done(body) {
+    this.labels = this.stored;
+    this.draw();
+    const isEmpty = this.mine === NOTHING;
+    const text = isEmpty ? `removed from ${this.file}` : `saved to ${this.file}`;
+    fill(this.state, text, " ", h("a", { href: this.download, download: this.file }, "get the file"));
+    announce(isEmpty ? `Label ${text}` : `${words(body)}, ${text}`);
+  }
+
+  /** @param {Error} error */
+  undone(error) {
+    this.labels = this.stored;
+    this.before = [];
+    this.draw();
+    fill(this.state, h("span", { class: "note", role: "alert" }, `Not saved: ${error.message}`));
+  }
+
+  /** What others said meanwhile, or the same person in another window; unless a save is under way, which answers that itself.
+   * @param {any[]} labels @param {number} sent how many had been sent when they were asked for */
+  heard(labels, sent) {
+    if (sent !== this.sent || JSON.stringify(labels) === JSON.stringify(this.stored)) return;
+    this.labels = this.stored = labels;
+    this.before = [];
+    this.draw();
   }
 
   draw() {

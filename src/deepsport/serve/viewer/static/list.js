@@ -1,7 +1,7 @@
 /* The list of a set's episodes: filters, search, order, rows. While a run goes on it follows, and nobody loses their place. */
 
 import { get } from "./api.js";
-import { announce, fill, h, settled } from "./dom.js";
+import { announce, fill, h, inTurn, settled } from "./dom.js";
 import { FACETS, filterPanel } from "./filters.js";
 import { chip, dotted, heading, label, name, outcome, trouble } from "./marks.js";
 import { Paged } from "./paged.js";
@@ -33,9 +33,11 @@ class List {
     this.query = opened.query;
     this.version = -1;
     this.kept = history.state?.index ?? -1;
+    this.closing = new AbortController();
+    this.names = inTurn(() => get("/api/runs", undefined, this.closing.signal).then(({ runs }) => this.named(runs), () => {}));
     this.paged = new Paged({
       ask: (query, signal) => get(`/api/sets/${encodeURIComponent(this.set)}/episodes`, query, signal),
-      took: (answer) => this.took(answer),
+      took: (answer, anew) => this.took(answer, anew),
       failed: (error) => fill(this.found, trouble(error)),
     });
     this.build(page);
@@ -45,7 +47,7 @@ class List {
   build(page) {
     this.title = heading("Episodes");
     this.problems = h("div");
-    this.found = h("p", { class: "found", role: "status" });
+    this.found = h("p", { class: "found" });
     this.filters = filterPanel(
       (facet, values) => this.choose({ [facet]: values.length ? values : null }),
       () => this.choose(Object.fromEntries(FACETS.map((facet) => [facet, null]))),
@@ -60,21 +62,22 @@ class List {
     const body = h("div", { class: "body" }, this.tools(), this.found, this.problems, this.rows.element);
     fill(page, this.title, h("div", { class: "listing" }, side, body));
     name("Episodes", [["Runs", "#/"]]);
-    get("/api/runs").then(({ runs }) => this.named(runs), () => {});
+    this.names();
   }
 
   page() {
-    const move = (/** @type {number} */ by) => () => this.rows.focus(Math.max(0, this.rows.focused() + by));
     return {
       ready: this.start(),
       update: (/** @type {import("./router.js").Route} */ to) => this.update(to),
       change: (/** @type {any} */ news) => this.news(news),
-      close: () => (this.paged.close(), this.rows.close()),
+      runs: () => this.names(),
+      again: () => (this.names(), this.anew()),
+      close: () => (this.closing.abort(), this.paged.close(), this.rows.close()),
       keys: [
-        { key: "j", says: "next row", act: move(1), group: "List" },
-        { key: "k", says: "row before", act: move(-1), group: "List" },
+        { key: "j", says: "next row", act: () => this.rows.move(1), group: "List" },
+        { key: "k", says: "row before", act: () => this.rows.move(-1), group: "List" },
         { key: "Enter", says: "open the row", act: () => {}, group: "List" },
-        { key: "Escape", says: "out of the search; all runs", act: () => this.leave(), group: "List" },
+        { key: "Escape", says: "out of the search; all runs", act: () => go([]), group: "List" },
       ],
     };
   }
@@ -85,19 +88,13 @@ class List {
     if (this.kept >= 0) this.rows.focus(this.kept);
   }
 
-  leave() {
-    const focused = document.activeElement;
-    if (focused instanceof HTMLInputElement) focused.blur();
-    else go([]);
-  }
-
   keepPlace() {
     history.replaceState({ index: this.rows.focused() }, "");
   }
 
   tools() {
     const text = this.query.get("text") ?? "";
-    const typed = settled((value) => this.choose({ text: value || null }, true), 200);
+    const typed = settled((value) => this.choose({ text: value || null }, true), 200, this.closing.signal);
     this.search = h("input", { type: "search", id: "search", value: text, placeholder: "words, \"a phrase\", an id", oninput: type });
     /** @param {any} event */
     function type(event) {
@@ -146,26 +143,30 @@ class List {
 
   /** @param {{set: string, version: number}} news */
   news({ set, version }) {
-    if (set !== this.set || version === this.version) return;
+    if (set === this.set && version !== this.version) this.anew();
+  }
+
+  /** Fetches what is on the screen once more. */
+  anew() {
     this.paged.doubt();
     this.paged.want(...this.rows.range());
   }
 
-  /** @param {any} answer */
-  took(answer) {
+  /** @param {any} answer @param {boolean} anew whether the reader asked for it, rather than the run having gone on */
+  took(answer, anew) {
     this.version = answer.version;
     this.filters.show(answer.facets, this.query);
-    this.tell(answer);
+    this.tell(answer, anew);
     this.rows.count(answer.n_found);
   }
 
-  /** @param {any} answer */
-  tell({ n_found, n_total, indexed }) {
+  /** @param {any} answer @param {boolean} aloud */
+  tell({ n_found, n_total, indexed }, aloud) {
     const all = n_found === n_total ? some(n_total, "episode") : `${count(n_found)} of ${some(n_total, "episode")}`;
     const reading = indexed < 1 && `${Math.floor(100 * indexed)} % of the file read`;
     const cut = n_found > MOST_ROWS && `the first ${count(MOST_ROWS)} are listed`;
     fill(this.found, dotted(all, reading, cut), n_found ? null : h("span", { class: "soft" }, this.why(n_total)));
-    if (n_found !== n_total) announce(all);
+    if (aloud) announce(n_found ? all : `${all}.${this.why(n_total)}`);
   }
 
   /** @param {number} n_total */

@@ -3,12 +3,14 @@
 import { follow } from "./api.js";
 import { fill, h } from "./dom.js";
 import { listen, showKeys, useKeys } from "./keys.js";
-import { heading, name } from "./marks.js";
+import { heading, name, trouble } from "./marks.js";
+import { remember, remembered } from "./remembered.js";
 import { go, route } from "./router.js";
 
-/** What a page gives back: what it does at news, keys, and how it ends. All optional.
+/** What a page gives back: what it does at news, and when the server is there again after it was gone; keys, and how it ends. All
+ * optional.
  * @typedef {{ready?: Promise<any>, update?: (to: import("./router.js").Route) => boolean, change?: (news: any) => void,
- *   runs?: () => void, keys?: import("./keys.js").Key[], close?: () => void}} Page */
+ *   runs?: () => void, again?: () => void, keys?: import("./keys.js").Key[], close?: () => void}} Page */
 
 const page = /** @type {HTMLElement} */ (document.getElementById("page"));
 const PAGES = {
@@ -33,14 +35,15 @@ async function draw() {
   open.close?.();
   open = {};
   useKeys([]);
+  /** @type {HTMLDialogElement | null} */ (document.querySelector("dialog[open]"))?.close();
   const find = PAGES[to.path[0] ?? ""] ?? (async () => nowhere);
-  const make = await find(to.path);
+  const make = await find(to.path).catch(() => unreached);
   if (turn !== drawing) return;
   scrollTo(0, 0);
   open = make(to, page);
   useKeys(open.keys ?? []);
   await open.ready;
-  if (turn === drawing && (document.activeElement === document.body || !page.contains(document.activeElement))) focusHeading();
+  if (turn === drawing && !page.contains(document.activeElement)) focusHeading();
 }
 
 function focusHeading() {
@@ -54,18 +57,26 @@ function nowhere(_route, into) {
   return {};
 }
 
+/** A browser keeps it in mind that a script could not be fetched, so only a reload helps.
+ * @param {any} _route @param {HTMLElement} into */
+function unreached(_route, into) {
+  name("Not reached", []);
+  fill(into, heading("Not reached"), trouble(new Error("A part of this page could not be fetched. Is `deepsport view` still running?")));
+  return { again: () => location.reload() };
+}
+
 const THEMES = ["system", "light", "dark"];
 
 function theme() {
   const button = /** @type {HTMLElement} */ (document.getElementById("theme"));
   const show = () => {
-    const chosen = localStorage.getItem("theme") ?? "system";
+    const chosen = remembered("theme") ?? THEMES[0];
     document.documentElement.dataset.theme = chosen;
     fill(button, "Colours: ", h("b", {}, chosen));
   };
   button.addEventListener("click", () => {
-    const at = THEMES.indexOf(localStorage.getItem("theme") ?? "system");
-    localStorage.setItem("theme", THEMES[(at + 1) % THEMES.length]);
+    const at = THEMES.indexOf(remembered("theme") ?? THEMES[0]);
+    remember("theme", THEMES[(at + 1) % THEMES.length]);
     show();
   });
   show();
@@ -73,11 +84,14 @@ function theme() {
 
 function link() {
   const place = /** @type {HTMLElement} */ (document.getElementById("link"));
-  follow({
-    change: (news) => open.change?.(news),
-    runs: () => open.runs?.(),
-    link: (up) => fill(place, up ? null : "The server does not answer; trying again."),
-  });
+  let wasUp = true;
+  const link = (/** @type {boolean} */ up) => {
+    if (up === wasUp) return;
+    wasUp = up;
+    fill(place, up ? null : "The server does not answer; trying again.");
+    if (up) open.again?.();
+  };
+  follow({ change: (news) => open.change?.(news), runs: () => open.runs?.(), link });
 }
 
 theme();

@@ -1,7 +1,7 @@
 /* Small pieces that several pages share: marks of right and wrong, chips, errors, headings, crumbs. */
 
 import { fill, h } from "./dom.js";
-import { said, OUTCOMES } from "./words.js";
+import { count, said, OUTCOMES } from "./words.js";
 
 const SIGNS = { right: "✓", partly: "◐", wrong: "✗", unscored: "?" };
 
@@ -40,6 +40,11 @@ export function name(title, crumbs) {
 /** The page's heading; it takes the focus when the page is opened. @param {...any} children */
 export function heading(...children) {
   return h("h1", { tabindex: "-1" }, children);
+}
+
+/** Where something stands in the list that it was opened from. @param {{position: number | null, n_found: number}} found */
+export function placeInList({ position, n_found }) {
+  return position === null || position === undefined ? `${count(n_found)} in the list` : `${count(position + 1)} of ${count(n_found)}`;
 }
 
 /** `a · b · c` of what is there. @param {...any} parts */

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { fill, h } from "./dom.js";
 import { chip, outcome, trouble } from "./marks.js";
-import { CAUSES, count, figure, said, some, STOPS } from "./words.js";
+import { CAUSES, count, figure, hundredths, said, some, STOPS } from "./words.js";
 
 /** The line of marks under the question. @param {any} detail */
 export function marks({ row, episode }) {
@@ -28,8 +28,8 @@ export function answerPanel(detail) {
   const stop = episode.detail ? `${said(episode.stop, STOPS)}: ${episode.detail}` : said(episode.stop, STOPS);
   return h(
     "section",
-    { class: "panel", "aria-labelledby": "answer-title" },
-    h("h2", { id: "answer-title" }, "Answer"),
+    { class: "panel", "aria-label": "Answer" },
+    h("h2", {}, "Answer"),
     options.length > 0 && h("ul", { class: "options" }, options.map(option)),
     h("p", {}, h("b", {}, episode.answer ?? "none"), right, h("span", { class: "soft" }, ` · ${stop}`)),
     verdict && judged(verdict),
@@ -67,16 +67,16 @@ function diagnosed({ diagnosis, diagnosis_text }) {
 function reward({ score, row, advantage }) {
   const parts = score?.reward;
   const sum = parts && [
-    ["accuracy", parts.accuracy === null ? "not scored" : parts.accuracy.toFixed(2)],
-    ["tool", parts.tool.toFixed(2)],
-    parts.temporal ? ["windows", parts.temporal.toFixed(2)] : null,
-    ["format", parts.format_penalty.toFixed(2)],
+    ["accuracy", parts.accuracy === null ? "not scored" : hundredths(parts.accuracy)],
+    ["tool", hundredths(parts.tool)],
+    parts.temporal ? ["windows", hundredths(parts.temporal)] : null,
+    ["format", hundredths(parts.format_penalty)],
   ];
   const total = parts ? parts.total : row.reward;
   if (total === null || total === undefined) return null;
   const terms = sum?.filter(Boolean).map(([name, value], n) => [n ? " + " : " = ", h("span", { class: "term" }, `${name} ${value}`)]);
   const over = advantage !== null && advantage !== undefined && ` · advantage ${figure(advantage)}`;
-  return h("p", { class: "sum" }, "reward ", h("b", {}, total.toFixed(2)), terms, over);
+  return h("p", { class: "sum" }, "reward ", h("b", {}, hundredths(total)), terms, over);
 }
 
 /** @param {any} episode */
@@ -99,7 +99,14 @@ export function rawPanel(address) {
   const code = h("code", { tabindex: "0", "aria-label": "Record" });
   const copied = h("span", { role: "status", class: "small" });
   const copy = h("button", { type: "button", onclick: () => take() }, "Copy");
-  const take = () => navigator.clipboard.writeText(code.textContent).then(() => fill(copied, "copied"), () => fill(copied, "The browser does not allow it."));
+  const take = async () => {
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      fill(copied, "copied");
+    } catch {
+      fill(copied, "The browser does not allow it."); // nor has it a clipboard for a page that others reach without TLS
+    }
+  };
   const open = async () => {
     if (!details.open || code.textContent) return;
     const record = await get(`${address}/raw`).catch((error) => fill(copied, trouble(error)));

@@ -1,5 +1,5 @@
 /* Rows that are fetched a hundred at a time, as they come into sight. After news what is on the screen is fetched anew, and until
-   it is here what was there before stays. */
+   it is here what was there before stays. `took` is told whether an answer is the first under other filters. */
 
 import { changed } from "./router.js";
 
@@ -8,7 +8,7 @@ const PAGE = 100;
 /** @typedef {(query: URLSearchParams, signal: AbortSignal) => Promise<any>} Ask */
 
 export class Paged {
-  /** @param {{ask: Ask, took: (answer: any) => void, failed: (error: Error) => void}} given */
+  /** @param {{ask: Ask, took: (answer: any, anew: boolean) => void, failed: (error: Error) => void}} given */
   constructor({ ask, took, failed }) {
     Object.assign(this, { ask, took, failed });
     this.query = new URLSearchParams();
@@ -62,7 +62,7 @@ export class Paged {
       this.asked.delete(page);
       if (anew) this.pages.clear();
       this.pages.set(page, same(this.pages.get(page), answer.rows));
-      this.took(answer);
+      this.took(answer, anew);
     } catch (error) {
       if (signal.aborted) return;
       this.asked.delete(page);

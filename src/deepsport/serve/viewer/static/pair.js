@@ -2,7 +2,7 @@
 
 import { get, of } from "./api.js";
 import { fill, h } from "./dom.js";
-import { heading, name, trouble } from "./marks.js";
+import { heading, name, placeInList, trouble } from "./marks.js";
 import { answerPanel, marks } from "./outcome.js";
 import { known, Player } from "./player.js";
 import { changed, go, link } from "./router.js";
@@ -13,7 +13,7 @@ import { FLIPS } from "./words.js";
 /** @param {import("./router.js").Route} opened @param {HTMLElement} page */
 export function pairPage(opened, page) {
   const made = new Pair(opened, page);
-  return { ready: made.start(), close: () => made.close(), keys: made.keys() };
+  return { ready: made.start(), again: () => made.player || made.start(), close: () => made.close(), keys: made.keys() };
 }
 
 class Pair {
@@ -23,7 +23,7 @@ class Pair {
     this.query = opened.query;
     this.page = page;
     this.asking = new AbortController();
-    this.told = { previous: null, next: null };
+    this.told = { position: null, n_found: 0, previous: null, next: null };
   }
 
   async start() {
@@ -57,6 +57,10 @@ class Pair {
     return link(["compare", this.left, this.right], changed(this.query, { t: null }));
   }
 
+  back() {
+    go(["compare", this.left, this.right], changed(this.query, { t: null }));
+  }
+
   /** @param {"previous" | "next"} which */
   turn(which) {
     const key = this.told[which];
@@ -83,9 +87,15 @@ class Pair {
   }
 
   walk() {
-    const button = (/** @type {string} */ text, /** @type {"previous" | "next"} */ which) =>
-      h("button", { type: "button", disabled: !this.told[which], onclick: () => this.turn(which) }, text);
-    return h("nav", { class: "walk", "aria-label": "Questions of the list" }, button("‹ Previous", "previous"), button("Next ›", "next"));
+    const button = (/** @type {string} */ text, /** @type {"previous" | "next"} */ which, /** @type {string} */ key) =>
+      h("button", { type: "button", disabled: !this.told[which], onclick: () => this.turn(which), "aria-keyshortcuts": key }, text);
+    return h(
+      "nav",
+      { class: "walk", "aria-label": "Questions of the list" },
+      button("‹ Previous", "previous", "k"),
+      h("span", { class: "small" }, placeInList(this.told)),
+      button("Next ›", "next", "j"),
+    );
   }
 
   keys() {
@@ -93,8 +103,8 @@ class Pair {
     return [
       { key: "j", says: "next question", act: () => this.turn("next"), group },
       { key: "k", says: "question before", act: () => this.turn("previous"), group },
-      { key: "Escape", says: "back to the list", act: () => (location.hash = this.list()), group },
-      { key: " ", says: "play or pause", act: () => this.player?.toggle(), group },
+      { key: "Escape", says: "back to the list", act: () => this.back(), group },
+      { key: " ", says: "play or pause", act: () => this.player?.toggle(), group, once: true },
       { key: ",", says: "one frame back", act: () => this.player?.step(-1), group },
       { key: ".", says: "one frame on", act: () => this.player?.step(1), group },
     ];

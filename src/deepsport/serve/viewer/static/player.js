@@ -1,12 +1,15 @@
-/* The video, and a way to any of its frames. To show a frame, time is set to the middle of it, so that rounding never shows its
+/* The video, and a way to any of its frames. To show a frame, time is set to an instant within it, so that rounding never shows its
    neighbour. Where the browser cannot play the file, the frames themselves take its place, as the model was given them. */
 
 import { fill, h } from "./dom.js";
+import { Times } from "./times.js";
 import { exact } from "./words.js";
 
 /** @typedef {{name: string, available: boolean, why: string, duration_s: number, n_frames: number, fps: number, width: number,
- *   height: number, start_s: number, mime: string}} Video */
+ *   height: number, start_s: number, mime: string, times: Times}} Video */
 
+const UNPLAYABLE = "This browser cannot play the file, so its frames are shown one by one, as the model was given them.";
+const CUT = "The video stopped coming from the server, so its frames are shown one by one. Reload the page to try again.";
 const USUAL_FPS = 25;
 const SPEEDS = [0.1, 0.25, 0.5, 1, 2];
 
@@ -17,7 +20,8 @@ export function known(video, episode) {
   const last = shown.reduce((latest, frame) => (frame.index > latest.index ? frame : latest), { index: 0, time_s: 0 });
   const fps = video.fps || (last.time_s > 0 && last.index / last.time_s) || USUAL_FPS;
   const n_frames = video.n_frames || last.index + 1;
-  return { ...video, fps, n_frames, start_s: video.start_s ?? 0, width: video.width || 16, height: video.height || 9 };
+  const times = new Times(fps, n_frames, shown);
+  return { ...video, fps, n_frames, times, start_s: video.start_s ?? 0, width: video.width || 16, height: video.height || 9 };
 }
 
 export class Player {
@@ -29,9 +33,9 @@ export class Player {
     this.told = [];
     this.stage = h("div", { class: "stage" });
     this.why = h("p", { class: "small why" });
-    this.readout = h("output", { class: "readout" });
+    this.readout = h("span", { class: "readout" });
     this.element = h("figure", { class: "player", "aria-label": "Video" }, this.stage, this.controls(), this.why);
-    this.show(this.playable() ? new Film(this) : new Stills(this, this.reason()));
+    this.show(this.playable() ? new Film(this) : new Stills(this, this.reason(), 0));
   }
 
   playable() {
@@ -39,8 +43,7 @@ export class Player {
   }
 
   reason() {
-    if (!this.video.available) return `No picture: ${this.video.why}`;
-    return "This browser cannot play the file, so its frames are shown one by one, as the model was given them.";
+    return this.video.available ? UNPLAYABLE : `No picture: ${this.video.why}`;
   }
 
   /** @param {Film | Stills} screen */
@@ -49,9 +52,9 @@ export class Player {
     fill(this.stage, screen.element);
     fill(this.why, screen.why);
     this.stage.classList.toggle("blank", !this.video.available);
-    if (this.play) this.play.hidden = !screen.plays;
-    if (this.speed) this.speed.parentElement.hidden = !screen.plays;
-    this.moved(0);
+    this.play.hidden = !screen.plays;
+    this.speed.parentElement.hidden = !screen.plays;
+    this.moved(screen.index);
   }
 
   controls() {
@@ -71,21 +74,15 @@ export class Player {
     );
   }
 
-  /** Where it stands, in seconds from the first frame: the instant of the frame on the screen. */
-  get time_s() {
-    return this.screen.index / this.video.fps;
-  }
-
-  /** Shows the frame of an instant, in seconds from the first frame. @param {number} time_s */
+  /** Shows the frame that begins nearest to an instant, in seconds from the first frame. @param {number} time_s */
   seek(time_s) {
-    const last = Math.max(0, this.video.n_frames - 1);
-    this.screen.seek(Math.min(last, Math.max(0, Math.round(time_s * this.video.fps))), Math.max(0, time_s));
+    this.screen.seek(this.video.times.nearest(time_s));
   }
 
   /** @param {number} n frames */
   step(n) {
     this.screen.pause();
-    this.seek((this.screen.index + n) / this.video.fps);
+    this.screen.seek(this.video.times.bounded(this.screen.index + n));
   }
 
   toggle() {
@@ -94,8 +91,9 @@ export class Player {
 
   /** @param {number} index */
   moved(index) {
-    const time_s = index / this.video.fps;
-    fill(this.readout, `${exact(time_s)} · frame ${index}`);
+    const { times } = this.video;
+    const time_s = times.of(index);
+    fill(this.readout, `${exact(time_s)} · ${times.isSure(index) ? "" : "about "}frame ${index}`);
     for (const tell of this.told) tell(time_s, index);
   }
 
@@ -121,15 +119,14 @@ class Film {
       tabindex: "0", playsinline: true, preload: "auto", src: `${address}/video`, width, height, "aria-label": `Video ${video.name}`,
       onpointerenter: reach(true), onpointerleave: reach(false), onfocus: reach(true), onblur: reach(false),
       ontimeupdate: told, onseeked: told, onplay: () => (this.sign(), this.follow()), onpause: () => this.sign(),
-      onerror: () => player.show(new Stills(player, "This browser cannot play the file, so its frames are shown one by one.")),
+      onerror: () => this.broken(),
     });
     this.element.muted = true;
   }
 
   get index() {
-    const { fps, n_frames, start_s } = this.player.video;
-    const index = Math.floor((this.element.currentTime - start_s) * fps + 1e-3);
-    return Math.min(Math.max(0, index), Math.max(0, n_frames - 1));
+    const { times, start_s } = this.player.video;
+    return times.at(this.element.currentTime - start_s);
   }
 
   /** @param {number} value */
@@ -137,11 +134,17 @@ class Film {
     this.element.playbackRate = value;
   }
 
-  /** @param {number} _index @param {number} time_s */
-  seek(_index, time_s) {
-    const { fps, start_s } = this.player.video;
-    this.element.currentTime = start_s + time_s + 0.5 / fps;
+  /** @param {number} index */
+  seek(index) {
+    const { times, start_s } = this.player.video;
+    this.element.currentTime = start_s + times.within(index);
     this.tell();
+  }
+
+  /** Stills take its place, at the frame where it stood. */
+  broken() {
+    const isCut = this.element.error?.code === MediaError.MEDIA_ERR_NETWORK;
+    this.player.show(new Stills(this.player, isCut ? CUT : UNPLAYABLE, this.index));
   }
 
   toggle() {
@@ -177,13 +180,11 @@ class Film {
 /** Frame after frame, as decoded for the model; without a picture where there is no file. */
 class Stills {
   plays = false;
-  index = 0;
   speed = 1;
 
-  /** @param {Player} player @param {string} why */
-  constructor(player, why) {
-    this.player = player;
-    this.why = why;
+  /** @param {Player} player @param {string} why @param {number} index */
+  constructor(player, why, index) {
+    Object.assign(this, { player, why, index });
     const { width, height, available } = player.video;
     this.element = available ? h("img", { alt: "", width, height }) : h("p", { class: "soft" }, player.video.name);
     this.draw();

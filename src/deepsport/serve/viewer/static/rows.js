@@ -53,12 +53,13 @@ export class Rows {
     return [Math.min(Math.max(0, first), Math.max(0, this.n - 1)), Math.min(this.n - 1, Math.max(0, last))];
   }
 
-  /** Draws what is on the screen and a little around it. */
+  /** Draws what is on the screen and a little around it, and keeps the row that has the focus. */
   draw() {
     const [first, last] = this.range();
     if (this.n > 0) this.source.wanted(first, last);
     const [from, to] = [Math.max(0, first - SPARE), Math.min(this.n - 1, last + SPARE)];
-    for (const index of this.shown.keys()) if (index < from || index > to) this.drop(index);
+    const focused = this.focused();
+    for (const index of this.shown.keys()) if (index >= this.n || ((index < from || index > to) && index !== focused)) this.drop(index);
     for (let index = from; index <= to; index++) this.put(index);
   }
 
@@ -66,6 +67,12 @@ export class Rows {
   focused() {
     const item = document.activeElement?.closest("[role=listitem]");
     return item && this.element.contains(item) ? Number(item.getAttribute("aria-posinset")) - 1 : -1;
+  }
+
+  /** Goes from the row that has the focus to another; from none to the first on the screen. @param {number} by */
+  move(by) {
+    const focused = this.focused();
+    this.focus(focused < 0 ? this.range()[0] : Math.min(this.n - 1, Math.max(0, focused + by)));
   }
 
   /** Brings a row on the screen and gives it the focus. @param {number} index */

@@ -1,7 +1,7 @@
 /* The first page: the runs, their sets of episodes, their settings, and two sets to compare. */
 
 import { get } from "./api.js";
-import { announce, fill, h } from "./dom.js";
+import { announce, fill, h, inTurn } from "./dom.js";
 import { heading, name, trouble } from "./marks.js";
 import { go, link } from "./router.js";
 import { count, percent, some } from "./words.js";
@@ -14,17 +14,30 @@ export function runsPage(_route, page) {
   const comparing = h("div");
   name("", []);
   fill(page, heading("Runs"), comparing, cards);
-  const draw = () =>
-    get("/api/runs").then(
-      ({ runs }) => {
-        const opened = new Set([...cards.querySelectorAll("details[open]")].map((each) => each.id));
-        fill(cards, runs.length ? runs.map((run) => card(run, opened)) : empty());
-        if (!comparing.contains(document.activeElement)) fill(comparing, chooser(runs));
-        announce(some(runs.length, "run"));
-      },
-      (error) => fill(cards, trouble(error)),
-    );
-  return { ready: draw(), runs: draw, change: draw };
+  const closing = new AbortController();
+  /** Only the first time somebody waits for it. */
+  let aloud = true;
+  const show = (/** @type {any[]} */ runs) => {
+    redraw(cards, runs);
+    offer(comparing, runs);
+    if (aloud) announce(some(runs.length, "run"));
+    aloud = false;
+  };
+  const draw = inTurn(() =>
+    get("/api/runs", undefined, closing.signal).then(
+      ({ runs }) => show(runs),
+      (error) => closing.signal.aborted || fill(cards, trouble(error)),
+    ),
+  );
+  return { ready: draw(), runs: draw, change: draw, again: draw, close: () => closing.abort() };
+}
+
+/** Draws the cards anew; what was unfolded stays so, and what had the focus keeps it. @param {Element} cards @param {any[]} runs */
+function redraw(cards, runs) {
+  const opened = new Set([...cards.querySelectorAll("details[open]")].map((each) => each.id));
+  const focused = cards.contains(document.activeElement) ? document.activeElement?.id : "";
+  fill(cards, runs.length ? runs.map((run) => card(run, opened)) : empty());
+  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
 }
 
 function empty() {
@@ -41,7 +54,7 @@ function card(run, opened) {
     run.sets.length
       ? h("ul", { class: "sets" }, run.sets.map(setLine))
       : h("p", { class: "soft" }, run.has_curves ? "Curves only." : "No episodes yet."),
-    run.has_curves && h("p", {}, h("a", { class: "button", href: link(["run", run.id, "curves"]) }, "Curves")),
+    run.has_curves && h("p", {}, h("a", { class: "button", id: `curves-${run.id}`, href: link(["run", run.id, "curves"]) }, "Curves")),
     run.settings.length > 0 && settings(run, opened),
   );
 }
@@ -58,7 +71,7 @@ function setLine(set) {
   return h(
     "li",
     {},
-    h("a", { href: link(["set", set.id]) }, set.name),
+    h("a", { id: `set-${set.id}`, href: link(["set", set.id]) }, set.name),
     h("span", { class: "facts" }, figures),
     share !== null && h("meter", { min: "0", max: "1", value: share, "aria-label": `right in ${set.name}` }),
     set.problems.map((/** @type {string} */ text) => h("p", { class: "note" }, text)),
@@ -73,15 +86,22 @@ function settings(run, opened) {
   return h(
     "details",
     { id, open: opened.has(id) },
-    h("summary", {}, "Settings"),
+    h("summary", { id: `unfold-${id}` }, "Settings"),
     h("dl", { class: "settings" }, rows.map(([key, value]) => [h("dt", {}, key), h("dd", {}, value)])),
   );
 }
 
-/** Two lists to choose from, and a way to their comparison. @param {any[]} runs */
-function chooser(runs) {
+/** Offers sets to compare, unless these are offered already: what was chosen stays chosen. @param {HTMLElement} into @param {any[]} runs */
+function offer(into, runs) {
   const sets = runs.flatMap((run) => run.sets.filter((set) => set.kind === "episodes").map((set) => ({ run, set })));
-  if (sets.length < 2) return null;
+  const offered = sets.map(({ set }) => set.id).join(" ");
+  if (into.dataset.offered === offered) return;
+  into.dataset.offered = offered;
+  fill(into, sets.length > 1 && chooser(sets));
+}
+
+/** Two lists to choose from, and a way to their comparison. @param {{run: any, set: any}[]} sets */
+function chooser(sets) {
   const options = () => sets.map(({ run, set }) => h("option", { value: set.id }, setTitle(run, set)));
   const left = h("select", { id: "left" }, options());
   const right = h("select", { id: "right" }, options());

@@ -39,7 +39,7 @@ export class Timeline {
   constructor(episode, video, seek) {
     this.looks = looks(episode);
     this.event = episode.question.window;
-    this.fps = video.fps;
+    this.times = video.times;
     this.end_s = lastInstant(episode, video);
     this.seek = seek;
     this.now_s = 0;
@@ -51,7 +51,7 @@ export class Timeline {
     this.over = h("div", { class: "over" });
     this.hint = h("p", { class: "small hint", "aria-hidden": "true" });
     const box = h("div", { class: "box" }, this.svg, this.over);
-    this.element = h("div", { class: "timeline" }, box, this.hint, this.legend());
+    this.element = h("div", { class: "timeline" }, h("div", { class: "many" }, box), this.hint, this.legend());
     this.point(null);
   }
 
@@ -146,8 +146,8 @@ export class Timeline {
     const look = this.looks[Math.floor((event.clientY - top) / ROW_PX)];
     const px = (/** @type {Frame} */ frame) => Math.abs(left + (width * Number.parseFloat(this.x(frame.time_s))) / 100 - event.clientX);
     const near = look?.frames.filter((frame) => px(frame) <= NEAR_PX).sort((a, b) => px(a) - px(b))[0];
-    const index = Math.round(this.at(event.clientX) * this.fps);
-    return near ?? { index, time_s: index / this.fps };
+    const index = this.times.nearest(this.at(event.clientX));
+    return near ?? { index, time_s: this.times.of(index) };
   }
 
   /** @param {PointerEvent | null} event */
@@ -162,13 +162,14 @@ export class Timeline {
   /** The next frame that was shown, or the one before. @param {number} by 1 or -1 */
   nextShown(by) {
     const times = [...new Set(this.looks.flatMap((look) => look.frames.map((frame) => frame.time_s)))].sort((a, b) => by * (a - b));
-    const next = times.find((time_s) => by * (time_s - this.now_s) > 0.4 / this.fps);
+    const now = this.times.nearest(this.now_s);
+    const next = times.find((time_s) => by * (this.times.nearest(time_s) - now) > 0);
     if (next !== undefined) this.seek(next);
   }
 
   /** @param {KeyboardEvent} event */
   key(event) {
-    const to = moved(event, this.now_s, this.fps, this.end_s);
+    const to = moved(event, this.now_s, this.times, this.end_s);
     if (to === null) return;
     event.preventDefault();
     this.seek(to);
@@ -176,21 +177,21 @@ export class Timeline {
 }
 
 /** Where a key takes a slider of instants; null if it means nothing to one.
- * @param {KeyboardEvent} event @param {number} now_s @param {number} fps @param {number} end_s */
-export function moved(event, now_s, fps, end_s) {
+ * @param {KeyboardEvent} event @param {number} now_s @param {import("./times.js").Times} times @param {number} end_s */
+export function moved(event, now_s, times, end_s) {
   const frames = event.shiftKey ? 10 : 1;
-  const by = { ArrowLeft: -frames, ArrowDown: -frames, ArrowRight: frames, ArrowUp: frames, PageDown: -fps, PageUp: fps }[event.key];
+  const second = Math.round(times.fps);
+  const by = { ArrowLeft: -frames, ArrowDown: -frames, ArrowRight: frames, ArrowUp: frames, PageDown: -second, PageUp: second }[event.key];
   if (event.key === "Home") return 0;
   if (event.key === "End") return end_s;
   if (by === undefined) return null;
-  const index = Math.round(now_s * fps) + Math.round(by);
-  return Math.min(end_s, Math.max(0, index / fps));
+  return Math.min(end_s, times.of(times.bounded(times.nearest(now_s) + by)));
 }
 
 /** @param {any} episode @param {import("./player.js").Video} video */
 function lastInstant(episode, video) {
   const windows = [episode.question.window, ...episode.turns.map((/** @type {any} */ turn) => turn.call?.window)];
   const shown = [...episode.first_frames, ...episode.turns.flatMap((/** @type {any} */ turn) => turn.frames)];
-  const last = (video.n_frames - 1) / video.fps;
+  const last = video.times.of(video.n_frames - 1);
   return Math.max(last, ...shown.map((frame) => frame.time_s), ...windows.map((window) => window?.end_s ?? 0)) || 1;
 }

@@ -40,6 +40,11 @@ export const FLIPS = {
   unscored: "not scored",
 };
 
+/** A figure to the hundredth; a dash for none. @param {number | null | undefined} value */
+export function hundredths(value) {
+  return value === null || value === undefined ? "–" : value.toFixed(2);
+}
+
 /** A key in words: those of `names`, else the key itself with spaces.
  * @param {string | null | undefined} key @param {Record<string, string>} [names] */
 export function said(key, names = {}) {
@@ -80,8 +85,9 @@ export function percent(share, by = 100) {
   return share === null || share === undefined ? "–" : `${(by * share).toFixed(1)} %`;
 }
 
-/** A figure of unknown size, short. @param {number} value */
+/** A figure of unknown size, short; a dash for none, as for what was no number. @param {number | null} value */
 export function figure(value) {
+  if (value === null) return "–";
   const size = Math.abs(value);
   if (value === 0 || (size >= 1e-3 && size < 1e5)) return String(Number(value.toPrecision(4)));
   return value.toExponential(2);

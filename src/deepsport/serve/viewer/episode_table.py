@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from deepsport.bench.diagnose import Failure
 from deepsport.bench.diagnosis.record import Cause
 from deepsport.records import Dimension, StopReason
-from deepsport.serve.viewer.lines import Place
+from deepsport.serve.viewer.growing_file import GrowingFile, Place
 
 NONE = "none"
 """What a filter calls a value that is not there."""
@@ -101,6 +101,9 @@ class View:
     texts: Sequence[str]
     """At least F of them."""
     sports: Sequence[str]
+    """By number; grows while it is looked at."""
+    file: GrowingFile | None = None
+    """Where the records of the rows stand."""
 
     @property
     def n(self) -> int:
@@ -121,11 +124,12 @@ class Table:
         self._n = 0
         self._texts: list[str] = []
         self._by_key: dict[int, int] = {}
-        self._sports: dict[str, int] = {NONE: 0}
+        self._sports = [NONE]
+        self._sport_numbers: dict[str, int] = {NONE: 0}
 
-    def view(self) -> View:
+    def view(self, file: GrowingFile | None = None) -> View:
         """The rows as they are now."""
-        return View(self._rows[: self._n], self._texts, list(self._sports))
+        return View(self._rows[: self._n], self._texts, self._sports, file)
 
     def row_of(self, key: int) -> int | None:
         """The row of an episode."""
@@ -133,7 +137,11 @@ class Table:
 
     def sport(self, name: str | None) -> int:
         """The number of a sport in this table."""
-        return self._sports.setdefault(name or NONE, len(self._sports))
+        name = name or NONE
+        if name not in self._sport_numbers:
+            self._sports.append(name)
+            self._sport_numbers[name] = len(self._sports) - 1
+        return self._sport_numbers[name]
 
     def put(self, facts: Facts, text: str) -> None:
         """Adds a row, or replaces the one of this key."""
@@ -162,6 +170,11 @@ def key_of(text: str) -> int:
 def spelt(key: int) -> str:
     """A key as it stands in an address."""
     return f"{key:016x}"
+
+
+def unspelt(name: str) -> int | None:
+    """The key that is spelt so; None if that is none."""
+    return int(name, 16) if len(name) == 16 and set(name) <= set("0123456789abcdef") else None
 
 
 def searchable(parts: Sequence[str | None]) -> str:

@@ -10,11 +10,12 @@ from pydantic import Field, field_validator, model_validator
 from deepsport.bench.diagnose import Failure
 from deepsport.bench.judged.labels import Label, read_labels
 from deepsport.bench.judged.windows import Correction, read_windows
+from deepsport.errors import BadRecord
 from deepsport.records import Episode, Record, Window
 from deepsport.reward.judge import FULL_POINTS
+from deepsport.serve.viewer.annotation_csv import AnnotationFile, Form
+from deepsport.serve.viewer.episode_table import View, key_of
 from deepsport.serve.viewer.filters import LABELS
-from deepsport.serve.viewer.marks import Form, MarkFile
-from deepsport.serve.viewer.table import View, key_of
 
 LABEL_FORM = Form(
     columns=("episode_id", "question_id", "right", "points", "failure", "labeller"), says=("right", "points", "failure")
@@ -64,13 +65,15 @@ class NewWindow(_Saying):
         return self
 
 
-class People:
+class Annotations:
     """What people said of the episodes of a set."""
 
     def __init__(self, labels: Path, windows: Path, labeller: str) -> None:
         self.own = labeller
-        self.labels: MarkFile[tuple[Label, ...]] = MarkFile(labels, LABEL_FORM, lambda path: read_labels(path).labels, ())
-        self.windows: MarkFile[tuple[Correction, ...]] = MarkFile(windows, WINDOW_FORM, read_windows, ())
+        self.labels: AnnotationFile[tuple[Label, ...]] = AnnotationFile(
+            labels, LABEL_FORM, lambda path: read_labels(path).labels, ()
+        )
+        self.windows: AnnotationFile[tuple[Correction, ...]] = AnnotationFile(windows, WINDOW_FORM, read_windows, ())
 
     @property
     def version(self) -> tuple[int, int]:
@@ -107,14 +110,15 @@ class People:
         _lay(codes, view.rows_F["key"], by_episode)
         return codes
 
-    def label(self, episode: Episode, said: NewLabel, *, alone: bool) -> None:
+    def label(self, episode: Episode, labeller: str, said: NewLabel, *, alone: bool) -> None:
         """Writes a label down; `alone`: the question was answered once, so that a row may name it alone.
 
         Raises BadRecord and RunError."""
+        _require_spelt(episode.id, episode.question.id)
         cells = {
             "episode_id": episode.id,
             "question_id": episode.question.id,
-            "labeller": said.labeller,
+            "labeller": labeller,
             "right": "" if said.right is None else "yes" if said.right else "no",
             "points": "" if said.points is None else str(said.points),
             "failure": said.failure or "",
@@ -122,15 +126,23 @@ class People:
 
         def is_meant(row: Mapping[str, str]) -> bool:
             by_question = alone and not row["episode_id"] and row["question_id"] == episode.question.id
-            return row["labeller"] == said.labeller and (row["episode_id"] == episode.id or by_question)
+            return row["labeller"] == labeller and (row["episode_id"] == episode.id or by_question)
 
         self.labels.change(is_meant, cells)
 
     def correct(self, question_id: str, labeller: str, said: NewWindow | None) -> None:
         """Writes a window down, or takes it back. Raises BadRecord and RunError."""
+        _require_spelt(question_id)
         times = {"start_s": f"{said.start_s:.3f}", "end_s": f"{said.end_s:.3f}"} if said else {}
         cells = {"question_id": question_id, "labeller": labeller, **times}
         self.windows.change(lambda row: (row["question_id"], row["labeller"]) == (question_id, labeller), cells)
+
+
+def _require_spelt(*names: str) -> None:
+    """Refuses ids that a file of labels cannot name: blanks around a cell do not count. Raises BadRecord."""
+    for name in names:
+        if name != name.strip() or not name:
+            raise BadRecord(f"the id {name[:40]!r} is empty or has blanks around it, so that no CSV file can name it. Rename it.")
 
 
 def _is_about(label: Label, episode_id: str, question_id: str) -> bool:

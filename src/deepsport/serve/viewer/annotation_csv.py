@@ -6,9 +6,12 @@ run, not in it: `--fresh` must not delete people's work.
 """
 
 import csv
+import fcntl
 import io
+import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -41,15 +44,15 @@ class Sheet:
     delimiter: str = ","
     mark: str = ""
     """The byte order mark that a spreadsheet wants."""
+    line_end: str = "\n"
 
     def column(self, name: str) -> int:
         """The place of a column, added at the right where it is missing."""
         plain = [each.strip().casefold() for each in self.header]
         if name not in plain:
             self.header.append(name)
-            for row in self.rows:
-                if row:
-                    row.append("")
+            for row in filter(_says_anything, self.rows):
+                row.append("")
             return len(self.header) - 1
         return plain.index(name)
 
@@ -57,7 +60,8 @@ class Sheet:
         """Changes the row that is meant, or adds one. With nothing to say, a row that holds nothing else goes."""
         places = {name: self.column(name) for name in form.columns}
         said = {name: cells.get(name, "") for name in form.says}
-        meant = [row for row in self.rows if row and is_meant({name: row[place].strip() for name, place in places.items()})]
+        rows = filter(_says_anything, self.rows)
+        meant = [row for row in rows if is_meant({name: row[place].strip() for name, place in places.items()})]
         for row in meant:
             for name, cell in said.items():
                 row[places[name]] = cell
@@ -72,14 +76,11 @@ class Sheet:
 
     def text(self) -> str:
         """The file."""
-        out = io.StringIO()
-        writer = csv.writer(out, delimiter=self.delimiter, lineterminator="\n")
-        writer.writerows([self.header, *self.rows])
-        return self.mark + out.getvalue()
+        return self.mark + "".join(f"{_line(row, self.delimiter)}{self.line_end}" for row in [self.header, *self.rows])
 
 
 @dataclass(slots=True)
-class MarkFile(Generic[T]):
+class AnnotationFile(Generic[T]):
     """One file of marks, shared by all who look at it."""
 
     path: Path
@@ -105,7 +106,7 @@ class MarkFile(Generic[T]):
     def change(self, is_meant: Callable[[Mapping[str, str]], bool], cells: Mapping[str, str]) -> None:
         """Says something about what is meant, or takes it back. Raises BadRecord for a file that cannot be read as what it should
         be, RunError if the disk does not take it; the file then stands as it was."""
-        with self._lock:
+        with self._lock, _alone_in(self.path.parent):
             self._look()
             if self.problem:
                 raise BadRecord(f"{self.problem} Until then nothing is written to {self.path.name}.")
@@ -132,10 +133,39 @@ def read_sheet(path: Path, form: Form) -> Sheet:
     with disk_errors(path):
         mark = "\ufeff" if path.read_bytes()[:2] in (b"\xef\xbb", b"\xff\xfe", b"\xfe\xff") else ""
         with open_text(path, newline="") as file:
-            text = file.read(LONGEST_FILE)
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+            text = file.read(LONGEST_FILE + 1)
+    if len(text) > LONGEST_FILE:
+        raise BadRecord(f"{path.name} has over {LONGEST_FILE:,} characters. Nothing is written to so large a file.")
+    delimiter = max(",;\t", key=text.lstrip().partition("\n")[0].count)
     rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-    return Sheet(rows[0], rows[1:], delimiter, mark) if rows else Sheet(list(form.columns), [])
+    first = next((place for place, row in enumerate(rows) if _says_anything(row)), None)
+    if first is None:
+        return Sheet(list(form.columns), [])
+    return Sheet(rows[first], rows[first + 1 :], delimiter, mark, "\r\n" if "\r\n" in text else "\n")
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Generator[None]:
+    """Until then other viewers wait before they change a file in this folder; the kernel lets go of a process that dies."""
+    with disk_errors(folder):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _says_anything(row: Sequence[str]) -> bool:
+    """Lines without anything in them stand between rows, and are none."""
+    return any(cell.strip() for cell in row)
+
+
+def _line(row: Sequence[str], delimiter: str) -> str:
+    """The cells, quoted wherever a line end of any kind stands in one: the csv module looks for its own only."""
+    out = io.StringIO()
+    csv.writer(out, delimiter=delimiter, lineterminator="\r\n").writerow(row)
+    return out.getvalue().removesuffix("\r\n")
 
 
 def _state_of(path: Path) -> tuple[int, ...]:

@@ -11,9 +11,9 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Path, Query, Request, Response
 from starlette.responses import StreamingResponse
 
-from deepsport.serve.viewer.answers import catalogue_of, found_of, refuse, set_of
+from deepsport.serve.viewer.byte_range import Span, UnsatisfiableError, span_of
 from deepsport.serve.viewer.footage import SMALLEST, WIDEST, Clip
-from deepsport.serve.viewer.ranges import Span, UnsatisfiableError, span_of
+from deepsport.serve.viewer.responses import catalogue_of, found_of, refuse, set_of
 
 PIECE_BYTES = 2**18
 showing = APIRouter(prefix="/api/sets/{set_id}/episodes/{episode_id}")

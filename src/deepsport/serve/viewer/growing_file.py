@@ -39,7 +39,7 @@ class LongLineError(ValueError):
     """A line that is longer than LONGEST_LINE."""
 
 
-class Followed:
+class GrowingFile:
     """One state of a growing file. Not for several threads at once, but for `at`."""
 
     def __init__(self, path: Path) -> None:
@@ -50,6 +50,9 @@ class Followed:
         self._offset = 0
         self._number = 1
         self._tail = b""
+        self._seen, self._touched_ns = self._state, 0
+        self._read_to = -1
+        """Size at which nothing was left to read but an unfinished line."""
 
     @property
     def share_read(self) -> float:
@@ -63,7 +66,7 @@ class Followed:
             now = self.path.stat()
         except OSError:
             return True
-        if not os.path.samestat(now, self._state) or now.st_size < self._offset:
+        if not os.path.samestat(now, self._state) or now.st_size < self._offset or self._is_written_over(now):
             return False
         return os.pread(self._file.fileno(), len(self._tail), self._offset - len(self._tail)) == self._tail
 
@@ -71,6 +74,14 @@ class Followed:
         """Some of the lines that are whole by now, none if there is nothing new; blank ones are passed over.
 
         Raises OSError, and LongLineError after a line that is too long, which is then passed over."""
+        end = os.fstat(self._file.fileno()).st_size
+        if end == self._read_to:
+            return []
+        before, lines = self._offset, self._read()
+        self._read_to = end if self._offset == before else -1
+        return lines
+
+    def _read(self) -> list[Line]:
         size, found = CHUNK_BYTES, b""
         while b"\n" not in found:
             found = os.pread(self._file.fileno(), size, self._offset)
@@ -89,6 +100,17 @@ class Followed:
     def at(self, place: Place) -> bytes:
         """A line again, by its place."""
         return os.pread(self._file.fileno(), place.length, place.offset)
+
+    def _is_written_over(self, now: os.stat_result) -> bool:
+        """Whether it has another time at the same size, and had so at the last look: who adds a line sets the time first."""
+        before, self._seen = self._seen, now
+        if now.st_size != before.st_size:
+            self._touched_ns = 0
+        elif now.st_mtime_ns != before.st_mtime_ns:
+            self._touched_ns = now.st_mtime_ns
+        else:
+            return self._touched_ns == now.st_mtime_ns
+        return False
 
     def _cut(self, whole: bytes) -> list[Line]:
         lines: list[Line] = []

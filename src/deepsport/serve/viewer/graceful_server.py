@@ -10,7 +10,7 @@ from types import FrameType
 import uvicorn
 
 
-class GentleServer(uvicorn.Server):
+class GracefulServer(uvicorn.Server):
     """`on_stop` is called in the server's loop when it begins to stop: for answers that would never end by themselves."""
 
     def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:

@@ -12,25 +12,34 @@ from deepsport.bench.result import Judged, scores_of
 from deepsport.bench.score import Score, answered, reference_of, score
 from deepsport.records import Choice, Episode, Gold, Number, Question
 from deepsport.reward.choice import named_options
+from deepsport.serve.viewer.annotations import label_json, listed, window_json
 from deepsport.serve.viewer.catalogue import Catalogue, EpisodeSet
+from deepsport.serve.viewer.comparison import key_of_pair
+from deepsport.serve.viewer.episode_index import Found
+from deepsport.serve.viewer.episode_table import CAUSES, FAILURES, NO_STEP, NONE, OUTCOMES, View, spelt
 from deepsport.serve.viewer.footage import ChangedFootageError, Clip, Footage, NoFootageError
-from deepsport.serve.viewer.index import Found
-from deepsport.serve.viewer.people import label_json, listed, window_json
-from deepsport.serve.viewer.reading import Entry, found_of, said_of
-from deepsport.serve.viewer.table import CAUSES, FAILURES, NO_STEP, NONE, OUTCOMES, View, spelt
+from deepsport.serve.viewer.line_to_row import Entry, found_of, said_of
 
 Json = dict[str, Any]
 
+LONGEST = 400
+"""Characters of a text in a row."""
+_TEXTS = ("text", "answer", "reference")
+
 
 def rows_json(one: EpisodeSet, view: View, rows: list[int]) -> list[Json]:
-    """Rows of a list, in this order."""
-    return [row_json(one, view, found) for found in one.index.at(rows) if found.row < view.n]
+    """Rows of a list, in this order; long texts are cut, since a list shows a line of each."""
+    return [_short(row_json(one, found)) for row in rows if (found := one.index.again(view, row))]
 
 
-def row_json(one: EpisodeSet, view: View, found: Found) -> Json:
+def _short(row: Json) -> Json:
+    return row | {name: text[:LONGEST] + "…" for name in _TEXTS if isinstance(text := row[name], str) and len(text) > LONGEST}
+
+
+def row_json(one: EpisodeSet, found: Found) -> Json:
     """One row."""
-    episode, question, facts = found.entry.episode, found.entry.episode.question, view.rows_F[found.row]
-    label = next(iter(one.people.labels_of(episode)), None)
+    episode, question, facts = found.entry.episode, found.entry.episode.question, found.view.rows_F[found.row]
+    label = next(iter(one.annotations.labels_of(episode)), None)
     return {
         "id": spelt(int(facts["key"])),
         "question_id": question.id,
@@ -51,6 +60,7 @@ def row_json(one: EpisodeSet, view: View, found: Found) -> Json:
         "run": int(facts["run"]),
         "step": None if facts["step"] == NO_STEP else int(facts["step"]),
         "reward": _known(facts["reward"]),
+        "advantage": found.entry.advantage,
         "easy": question.easy,
         "label": label_json(label) if label else None,
     }
@@ -59,11 +69,11 @@ def row_json(one: EpisodeSet, view: View, found: Found) -> Json:
 def episode_json(catalogue: Catalogue, one: EpisodeSet, found: Found) -> Json:
     """All of an episode."""
     entry, episode, question = found.entry, found.entry.episode, found.entry.episode.question
-    view, judged = one.index.view(), one.index.judged(found.entry)
+    judged = one.index.judged(found.entry)
     verdict, figures = said_of(entry, judged), score_of(one, entry, judged)
     diagnosis = found_of(entry, figures.reward, one.index.diagnosis(entry))
     return {
-        "row": row_json(one, view, found),
+        "row": row_json(one, found),
         "episode": told(episode),
         "options": options_json(question, episode.answer),
         "gold_text": gold_text(question.gold),
@@ -72,9 +82,9 @@ def episode_json(catalogue: Catalogue, one: EpisodeSet, found: Found) -> Json:
         "diagnosis": _named_only(diagnosis) if diagnosis else None,
         "diagnosis_text": list(diagnosis.evidence) if diagnosis else [],
         "video": video_json(catalogue.footage, one, episode),
-        "labels": listed(one.people.labels_of(episode)),
+        "labels": listed(one.annotations.labels_of(episode)),
         "window": question.window.model_dump() if question.window else None,
-        "windows": [window_json(each) for each in one.people.windows_of(question.id)],
+        "windows": [window_json(each) for each in one.annotations.windows_of(question.id)],
         "elsewhere": list(elsewhere(catalogue, one, found)),
         "advantage": entry.advantage,
     }
@@ -148,8 +158,9 @@ def clip_json(clip: Clip) -> Json:
 
 
 def elsewhere(catalogue: Catalogue, one: EpisodeSet, found: Found) -> list[Json]:
-    """What other sets, or other runs in this one, answered to the same question."""
-    here, question = one.index.view().rows_F[found.row], found.entry.episode.question
+    """What other sets, or other runs in this one, answered to the same question; with the key of the pair, if they are one."""
+    here, question = found.view.rows_F[found.row], found.entry.episode.question
+    key = key_of_pair(found.view, found.row)
     others: list[Json] = []
     for other in catalogue.sets.values():
         view, run = other.index.view(), catalogue.run_of(other)
@@ -162,11 +173,12 @@ def elsewhere(catalogue: Catalogue, one: EpisodeSet, found: Found) -> list[Json]
                 "set_name": other.name,
                 "run_name": run.place.name if run else "",
                 "id": spelt(int(rows[each.row]["key"])),
+                "key": spelt(key) if key is not None and other is not one and key == key_of_pair(view, each.row) else None,
                 "outcome": OUTCOMES[rows[each.row]["outcome"]],
                 "answer": answered(each.entry.episode),
             }
-            for each in other.index.at(keep)
-            if each.entry.episode.question.id == question.id
+            for each in (other.index.again(view, row) for row in keep)
+            if each and each.entry.episode.question.id == question.id
         ]
     return others
 

@@ -4,7 +4,8 @@ import json
 import os
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,9 +14,9 @@ from deepsport.durable import read_records
 from deepsport.errors import BadRecord, RunError
 from deepsport.lock import LOCK_NAME
 from deepsport.serve.viewer.catalogue import EpisodeSet, ViewedRun
-from deepsport.serve.viewer.index import GROWING_S
-from deepsport.serve.viewer.reading import SetKind
-from deepsport.serve.viewer.table import OUTCOMES, Outcome
+from deepsport.serve.viewer.episode_index import GROWING_S
+from deepsport.serve.viewer.episode_table import OUTCOMES, Outcome
+from deepsport.serve.viewer.line_to_row import SetKind
 
 Json = dict[str, Any]
 MOST_POINTS = 400
@@ -23,15 +24,20 @@ LONGEST_SETTINGS = 2**20
 """Bytes."""
 
 
-def run_json(run: ViewedRun) -> Json:
-    """One run of the first page."""
+def runs_json(runs: Iterable[ViewedRun]) -> list[Json]:
+    """The runs of the first page."""
+    held = _held_files()
+    return [_run_json(run, held) for run in runs]
+
+
+def _run_json(run: ViewedRun, held: frozenset[str]) -> Json:
     settings = _settings(run.place.path / "config.toml")
     return {
         "id": run.id,
         "name": run.place.name,
         "title": dict(settings).get("system") or run.place.name,
         "kind": run.kind,
-        "live": is_live(run),
+        "live": _is_live(run, held),
         "has_curves": run.place.metrics.is_file(),
         "settings": settings,
         "seconds_per_stage": _seconds(run.place.path / "stages.json"),
@@ -51,17 +57,17 @@ def set_json(run: ViewedRun, one: EpisodeSet) -> Json:
         "indexed": one.index.share_read,
         "n_right": int((rows["outcome"] == OUTCOMES.index(Outcome.RIGHT)).sum()),
         "n_scored": int((rows["outcome"] != OUTCOMES.index(Outcome.UNSCORED)).sum()),
-        "labels_file": one.people.labels.path.name,
-        "windows_file": one.people.windows.path.name,
+        "labels_file": one.annotations.labels.path.name,
+        "windows_file": one.annotations.windows.path.name,
         "problems": [*run.problems, *one.problems],
     }
 
 
-def is_live(run: ViewedRun) -> bool:
+def _is_live(run: ViewedRun, held: frozenset[str]) -> bool:
     """Whether somebody holds the run, or a file of it grew a moment ago."""
     if any(one.index.grew_at > time.time() - GROWING_S and _is_young(one.place.path) for one in run.sets.values()):
         return True
-    return _is_held(run.place.path / LOCK_NAME) or _is_young(run.place.metrics)
+    return _name_of(run.place.path / LOCK_NAME) in held or _is_young(run.place.metrics)
 
 
 def curves_json(run: ViewedRun) -> Json:
@@ -99,8 +105,18 @@ def _panel_json(panel: Panel, by_name: dict[str, Curve]) -> Json:
 def _settings(path: Path) -> list[tuple[str, str]]:
     """The settings as dotted keys, none if they cannot be read."""
     try:
-        if path.stat().st_size > LONGEST_SETTINGS:
-            return []
+        status = path.stat()
+    except OSError:
+        return []
+    return _settings_at(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=4096)
+def _settings_at(path: Path, mtime_ns: int, size: int) -> list[tuple[str, str]]:
+    """Of one state of the file: the page asks for all runs whenever one has changed."""
+    if size > LONGEST_SETTINGS:
+        return []
+    try:
         tree = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return []
@@ -132,13 +148,20 @@ def _is_young(path: Path) -> bool:
         return False
 
 
-def _is_held(lock: Path) -> bool:
-    """Whether a process holds the lock, told by the kernel's list: to try the lock would shut out a run that starts just then.
-
-    Where there is no such list, only growing files are live."""
+def _held_files() -> frozenset[str]:
+    """The files that processes hold, by `_name_of`, told by the kernel's list: to try a lock would shut out a run that starts
+    just then. Where there is no such list, only growing files are live."""
     try:
-        status, listed = lock.stat(), Path("/proc/locks").read_text()
+        listed = Path("/proc/locks").read_text()
     except OSError:
-        return False
-    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    return any(place in line.split() and "FLOCK" in line for line in listed.splitlines())
+        return frozenset()
+    return frozenset(word for line in listed.splitlines() if "FLOCK" in line for word in line.split() if word.count(":") == 2)
+
+
+def _name_of(lock: Path) -> str:
+    """What the kernel calls a file in its list; empty if there is none."""
+    try:
+        status = lock.stat()
+    except OSError:
+        return ""
+    return f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"

@@ -5,10 +5,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from deepsport.serve.viewer.answers import answer, found_of, set_of
+from deepsport.serve.viewer.annotation_csv import Form
+from deepsport.serve.viewer.annotations import LABEL_FORM, LONGEST_NAME, WINDOW_FORM, NewLabel, NewWindow, listed, window_json
 from deepsport.serve.viewer.catalogue import EpisodeSet
-from deepsport.serve.viewer.marks import Form
-from deepsport.serve.viewer.people import LABEL_FORM, LONGEST_NAME, WINDOW_FORM, NewLabel, NewWindow, listed, window_json
+from deepsport.serve.viewer.responses import answer, found_of, set_of
 
 saying = APIRouter(prefix="/api/sets/{set_id}")
 Name = Annotated[str, Query(max_length=LONGEST_NAME)]
@@ -17,13 +17,13 @@ Name = Annotated[str, Query(max_length=LONGEST_NAME)]
 @saying.put("/episodes/{episode_id}/label")
 def label(request: Request, set_id: str, episode_id: str, said: NewLabel) -> Response:
     """Says whether an answer is right; with nothing to say, takes it back."""
-    return _label(set_of(request, set_id), episode_id, said)
+    return _label(set_of(request, set_id), episode_id, said.labeller, said)
 
 
 @saying.delete("/episodes/{episode_id}/label")
 def unlabel(request: Request, set_id: str, episode_id: str, labeller: Name = "") -> Response:
     """Takes back what somebody said of an answer."""
-    return _label(set_of(request, set_id), episode_id, NewLabel(labeller=labeller))
+    return _label(set_of(request, set_id), episode_id, labeller.strip(), NewLabel())
 
 
 @saying.put("/episodes/{episode_id}/window")
@@ -41,26 +41,27 @@ def uncorrect(request: Request, set_id: str, episode_id: str, labeller: Name = "
 @saying.get("/labels.csv")
 def labels_file(request: Request, set_id: str) -> Response:
     """The file of labels, as it stands."""
-    return _file(set_of(request, set_id).people.labels.path, LABEL_FORM)
+    return _file(set_of(request, set_id).annotations.labels.path, LABEL_FORM)
 
 
 @saying.get("/windows.csv")
 def windows_file(request: Request, set_id: str) -> Response:
     """The file of windows, as it stands."""
-    return _file(set_of(request, set_id).people.windows.path, WINDOW_FORM)
+    return _file(set_of(request, set_id).annotations.windows.path, WINDOW_FORM)
 
 
-def _label(one: EpisodeSet, episode_id: str, said: NewLabel) -> Response:
-    found, rows = found_of(one, episode_id), one.index.view().rows_F
+def _label(one: EpisodeSet, episode_id: str, labeller: str, said: NewLabel) -> Response:
+    found = found_of(one, episode_id)
+    rows = found.view.rows_F
     same = (rows["question"] == rows[found.row]["question"]) & rows["shown"]
-    one.people.label(found.entry.episode, said, alone=int(same.sum()) == 1)
-    return answer(listed(one.people.labels_of(found.entry.episode)))
+    one.annotations.label(found.entry.episode, labeller, said, alone=int(same.sum()) == 1)
+    return answer(listed(one.annotations.labels_of(found.entry.episode)))
 
 
 def _correct(one: EpisodeSet, episode_id: str, labeller: str, said: NewWindow | None) -> Response:
     question_id = found_of(one, episode_id).entry.episode.question.id
-    one.people.correct(question_id, labeller, said)
-    return answer([window_json(each) for each in one.people.windows_of(question_id)])
+    one.annotations.correct(question_id, labeller, said)
+    return answer([window_json(each) for each in one.annotations.windows_of(question_id)])
 
 
 def _file(path: Path, form: Form) -> Response:

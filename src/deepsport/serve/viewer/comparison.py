@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsport.bench.diagnose import FAILED_BELOW
+from deepsport.serve.viewer.episode_table import DIMENSIONS, View
 from deepsport.serve.viewer.filters import holds
-from deepsport.serve.viewer.table import DIMENSIONS, View
 
 
 class Flip(StrEnum):
@@ -87,6 +87,18 @@ def pick(pairs: Pairs, left: View, right: View, wanted: Wanted) -> NDArray[np.in
     return np.flatnonzero(mask)
 
 
+def keys_of(pairs: Pairs, left: View) -> NDArray[np.uint64]:
+    """What each pair is called by."""
+    return _keys(left.rows_F[pairs.left_P])
+
+
+def key_of_pair(view: View, row: int) -> int | None:
+    """What the pair of a row is called by; None for a row that an earlier answer to its question keeps out of any."""
+    rows = view.rows_F
+    same = (rows["question"] == rows[row]["question"]) & (rows["run"] == rows[row]["run"]) & rows["shown"]
+    return int(_keys(rows[row : row + 1])[0]) if np.flatnonzero(same)[:1].tolist() == [row] else None
+
+
 def counts_of(pairs: Pairs) -> Mapping[str, int]:
     """How many of each."""
     return {flip: int((pairs.flips_P == number).sum()) for number, flip in enumerate(FLIPS)}
@@ -95,7 +107,7 @@ def counts_of(pairs: Pairs) -> Mapping[str, int]:
 def facets_of(pairs: Pairs, left: View) -> dict[str, list[tuple[str, int]]]:
     """Sports and dimensions that occur, with their numbers."""
     rows = left.rows_F[pairs.left_P]
-    return {"sport": _frequent(rows["sport"], left.sports), "dimension": _frequent(rows["dimension"], DIMENSIONS)}
+    return {"sport": _frequent(rows["sport"], tuple(left.sports)), "dimension": _frequent(rows["dimension"], DIMENSIONS)}
 
 
 def mean_of(accuracies: NDArray[Any]) -> float | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from deepsport.bench.reporting.curves import METRICS_FILE
 from deepsport.bench.result import EPISODES
 from deepsport.errors import BadRecord
-from deepsport.serve.viewer.reading import SetKind
+from deepsport.serve.viewer.line_to_row import SetKind
 from deepsport.train.samples import FOLDER as SAMPLES
 
 PLAYED = "episodes"
@@ -40,7 +40,7 @@ class SetPlace:
     name: str
     path: Path
     kind: SetKind
-    marks: Path
+    annotations: Path
     """What people say of it stands in files that begin so, beside the run."""
 
 
@@ -85,7 +85,7 @@ def sets_of(run: RunPlace) -> list[SetPlace]:
     files = [(path / EPISODES, SetKind.EPISODES)] if (path / EPISODES).is_file() else []
     files += [(each, SetKind.EPISODES) for each in _lines_in(path / PLAYED)]
     files += [(each, SetKind.SAMPLES) for each in _lines_in(path / SAMPLES)]
-    return [SetPlace(_name(run, file, kind), file, kind, _marks(path, file, kind)) for file, kind in files]
+    return [SetPlace(_name(run, file, kind), file, kind, _annotations(path, file, kind)) for file, kind in files]
 
 
 def kind_of(run: RunPlace) -> RunKind:
@@ -127,15 +127,24 @@ def _is_run(folder: Path) -> bool:
 def _folders(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
-            return sorted(folder / entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+            return sorted(folder / entry.name for entry in entries if not entry.name.startswith(".") and _is_folder(entry))
     except OSError:
         return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def _lines_in(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
-            return sorted(folder / each.name for each in entries if each.name.endswith(".jsonl") and each.is_file())
+            return sorted(
+                folder / each.name for each in entries if each.name.endswith(".jsonl") and (folder / each.name).is_file()
+            )
     except OSError:
         return []
 
@@ -146,8 +155,8 @@ def _name(run: RunPlace, file: Path, kind: SetKind) -> str:
     return f"{file.stem}, sampled" if kind is SetKind.SAMPLES else file.stem
 
 
-def _marks(run: Path, file: Path, kind: SetKind) -> Path:
+def _annotations(run: Path, file: Path, kind: SetKind) -> Path:
     """`runs/nano` beside the run; with the name of the set where a run holds several."""
     resolved = run.resolve()
     own = "" if file.name == EPISODES and file.parent == run else f".{file.stem}" + ".samples" * (kind is SetKind.SAMPLES)
-    return resolved.with_name(resolved.name + own)
+    return Path(f"{resolved}{own}")

@@ -15,8 +15,7 @@ from deepsport.bench.score import answered, reference_of
 from deepsport.records import SCHEMA_VERSION, Episode, Reward
 from deepsport.reward.gated import GatedReward
 from deepsport.reward.judge import Verdict, case_of_answer
-from deepsport.serve.viewer.lines import Line
-from deepsport.serve.viewer.table import (
+from deepsport.serve.viewer.episode_table import (
     CAUSES,
     DIMENSIONS,
     FAILURES,
@@ -29,6 +28,7 @@ from deepsport.serve.viewer.table import (
     key_of,
     searchable,
 )
+from deepsport.serve.viewer.growing_file import Line
 from deepsport.train.samples import Sample
 
 REWARD = GatedReward()

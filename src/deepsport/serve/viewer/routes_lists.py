@@ -2,18 +2,19 @@
 
 from typing import Annotated
 
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepsport import __version__
 from deepsport.errors import BadConfig
-from deepsport.serve.viewer.answers import answer, catalogue_of, found_of, refuse, set_of, viewed_run_of
-from deepsport.serve.viewer.facts import curves_json, run_json
+from deepsport.serve.viewer.comparison import FLIPS, Wanted
+from deepsport.serve.viewer.comparison_json import compare_json
+from deepsport.serve.viewer.episode_json import episode_json, raw_json, rows_json
+from deepsport.serve.viewer.episode_table import NONE, spelt
 from deepsport.serve.viewer.filters import CLOSED, FACETS, Filters, Sort, words_of
-from deepsport.serve.viewer.pairs import FLIPS, Wanted
-from deepsport.serve.viewer.shown import episode_json, raw_json, rows_json
-from deepsport.serve.viewer.sides import compare_json
-from deepsport.serve.viewer.table import NONE, spelt
+from deepsport.serve.viewer.responses import answer, catalogue_of, found_of, refuse, set_of, viewed_run_of
+from deepsport.serve.viewer.run_json import curves_json, runs_json
 
 MOST_ROWS = 500
 FAR = 2**31 - 1
@@ -83,8 +84,7 @@ class Compared(BaseModel):
 def all_runs(request: Request) -> Response:
     """Every run and its sets."""
     catalogue = catalogue_of(request)
-    runs = [run_json(run) for run in catalogue.runs.values()]
-    return answer({"runs": runs, "labeller": catalogue.labeller, "version": __version__})
+    return answer({"runs": runs_json(catalogue.runs.values()), "labeller": catalogue.labeller, "version": __version__})
 
 
 @lists.get("/runs/{run_id}/curves")
@@ -98,7 +98,7 @@ def rows(request: Request, set_id: str, page: Annotated[Page, Query()]) -> Respo
     """A part of a list."""
     one = set_of(request, set_id)
     version, indexed = one.version, one.index.share_read
-    chosen, view = one.choose(page.filters()), one.index.view()
+    chosen = one.choose(page.filters())
     wanted = chosen.rows[page.offset : page.offset + page.limit].tolist()
     return answer(
         {
@@ -107,32 +107,37 @@ def rows(request: Request, set_id: str, page: Annotated[Page, Query()]) -> Respo
             "indexed": indexed,
             "version": version,
             "facets": chosen.facets,
-            "rows": rows_json(one, view, wanted),
+            "rows": rows_json(one, chosen.view, wanted),
         }
     )
 
 
 @lists.get("/sets/{set_id}/episodes/{episode_id}")
-def one_episode(request: Request, set_id: str, episode_id: str) -> Response:
-    """All of an episode."""
-    one = set_of(request, set_id)
-    return answer(episode_json(catalogue_of(request), one, found_of(one, episode_id)))
+async def one_episode(request: Request, set_id: str, episode_id: str) -> Response:
+    """All of an episode. Its video is looked at, so that it waits among its like: lists must not wait for a film that hangs."""
+
+    def told() -> Response:
+        one = set_of(request, set_id)
+        return answer(episode_json(catalogue_of(request), one, found_of(one, episode_id)))
+
+    return await to_thread.run_sync(told, limiter=request.app.state.opening)
 
 
 @lists.get("/sets/{set_id}/episodes/{episode_id}/neighbours")
 def neighbours(request: Request, set_id: str, episode_id: str, asked: Annotated[Asked, Query()]) -> Response:
     """The episodes before and after it in a list; its place is None if the filters leave it out."""
     one = set_of(request, set_id)
-    row, view, chosen = found_of(one, episode_id).row, one.index.view(), one.choose(asked.filters())
-    places = (chosen.rows == row).nonzero()[0].tolist()
+    found_of(one, episode_id)
+    chosen = one.choose(asked.filters())
+    keys = chosen.view.rows_F["key"][chosen.rows]
+    places = (keys == int(episode_id, 16)).nonzero()[0].tolist()
     place = places[0] if places else None
 
     def at(beside: int) -> str | None:
-        inside = place is not None and 0 <= beside < len(chosen.rows)
-        return spelt(int(view.rows_F[chosen.rows[beside]]["key"])) if inside else None
+        return spelt(int(keys[beside])) if 0 <= beside < len(keys) else None
 
     previous, following = (None, None) if place is None else (at(place - 1), at(place + 1))
-    return answer({"position": place, "n_found": len(chosen.rows), "previous": previous, "next": following})
+    return answer({"position": place, "n_found": len(keys), "previous": previous, "next": following})
 
 
 @lists.get("/sets/{set_id}/episodes/{episode_id}/raw")

@@ -10,8 +10,9 @@ from starlette.exceptions import HTTPException
 
 from deepsport.errors import BadRecord, RunError
 from deepsport.serve.viewer.catalogue import Catalogue, EpisodeSet, ViewedRun
+from deepsport.serve.viewer.episode_index import Found
+from deepsport.serve.viewer.episode_table import unspelt
 from deepsport.serve.viewer.footage import ChangedFootageError, NoFootageError
-from deepsport.serve.viewer.index import Found
 
 NOT_KEPT = {"cache-control": "no-store"}
 KINDS = {404: "not_found", 405: "not_allowed", 416: "bad_range"}
@@ -52,7 +53,7 @@ def viewed_run_of(request: Request, name: str) -> ViewedRun:
 
 def found_of(one: EpisodeSet, name: str) -> Found:
     """The episode of that id. Answers 404 if there is none."""
-    key = int(name, 16) if len(name) == 16 and set(name) <= set("0123456789abcdef") else None
+    key = unspelt(name)
     found = one.index.find(key) if key is not None else None
     if found is None:
         raise HTTPException(404, "there is no such episode in this set, or no longer")
@@ -86,6 +87,10 @@ def with_errors(app: FastAPI) -> None:
     @app.exception_handler(RunError)
     async def bad_disk(_: Request, error: RunError) -> Response:  # pyright: ignore[reportUnusedFunction]
         return refuse(507, "not_written", str(error))
+
+    @app.exception_handler(Exception)
+    async def broken(_: Request, error: Exception) -> Response:  # pyright: ignore[reportUnusedFunction]
+        return refuse(500, "internal", f"the viewer failed ({type(error).__name__}). Its terminal says where.")
 
 
 def _fault(fault: Any) -> str:

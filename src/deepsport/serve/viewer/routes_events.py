@@ -11,8 +11,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import StreamingResponse
 
-from deepsport.serve.viewer.answers import NOT_KEPT, catalogue_of
 from deepsport.serve.viewer.catalogue import Catalogue, EpisodeSet
+from deepsport.serve.viewer.responses import NOT_KEPT, catalogue_of
 
 EVERY_S = 0.5
 KEEP_ALIVE_S = 15.0

@@ -13,10 +13,10 @@ from deepsport.bench.diagnosis.diagnosing import DIAGNOSES
 from deepsport.bench.diagnosis.record import Diagnosis
 from deepsport.bench.result import Judged
 from deepsport.records import Episode
-from deepsport.serve.viewer.lines import Followed, Line, LongLineError
-from deepsport.serve.viewer.reading import Entry, SetKind, facts_of, read_entry, said_of, text_of
-from deepsport.serve.viewer.sayings import Sayings
-from deepsport.serve.viewer.table import NO_STEP, Table, View, key_of
+from deepsport.serve.viewer.episode_table import NO_STEP, Table, View, key_of
+from deepsport.serve.viewer.growing_file import GrowingFile, Line, LongLineError
+from deepsport.serve.viewer.line_to_row import Entry, SetKind, facts_of, read_entry, said_of, text_of
+from deepsport.serve.viewer.verdict_files import VerdictFile
 
 MOST_PROBLEMS = 20
 GROWING_S = 10.0
@@ -30,7 +30,7 @@ RunOf = Callable[[Episode], int]
 class State:
     """One state of the file and what was read of it."""
 
-    lines: Followed
+    lines: GrowingFile
     table: Table = field(default_factory=Table)
     problems: list[str] = field(default_factory=list[str])
     n_broken: int = 0
@@ -43,6 +43,7 @@ class State:
 class Found:
     """An episode that was read again."""
 
+    view: View
     row: int
     entry: Entry
     content: bytes
@@ -58,8 +59,8 @@ class Index:
         """Counts changes of what a list could show."""
         self.grew_at = 0.0
         self._run_of = run_of
-        self._judged = Sayings(verdicts, Judged)
-        self._diagnosed = Sayings(path.parent / DIAGNOSES, Diagnosis)
+        self._judged = VerdictFile(verdicts, Judged)
+        self._diagnosed = VerdictFile(path.parent / DIAGNOSES, Diagnosis)
         self._stale: set[str] = set()
         self._shown: State | None = None
         self._coming: State | None = None
@@ -81,7 +82,7 @@ class Index:
     def view(self) -> View:
         """The rows as they are now."""
         state = self._shown
-        return state.table.view() if state else Table().view()
+        return state.table.view(state.lines) if state else Table().view()
 
     @property
     def share_read(self) -> float:
@@ -104,13 +105,18 @@ class Index:
         """The episode of that key, read again. None if there is none, or its line is no longer there."""
         state = self._shown
         row = state.table.row_of(key) if state else None
-        return None if state is None or row is None else self._again(state, row)
+        return None if state is None or row is None else self.again(state.table.view(state.lines), row)
 
-    def at(self, rows: list[int]) -> list[Found]:
-        """The episodes of some rows; those whose lines are no longer there are left out."""
-        state = self._shown
-        found = [self._again(state, row) for row in rows] if state else []
-        return [each for each in found if each]
+    def again(self, view: View, row: int) -> Found | None:
+        """The episode of a row, read again. None if its line is no longer there."""
+        if view.file is None:
+            return None
+        try:
+            content = view.file.at(view.place(row))
+            entry = read_entry(self.kind, content)
+        except (ValueError, OSError):
+            return None
+        return Found(view, row, entry, content) if key_of(entry.episode.id) == int(view.rows_F[row]["key"]) else None
 
     def judged(self, entry: Entry) -> Judged | None:
         """What a judge said of the answer."""
@@ -132,7 +138,7 @@ class Index:
             return False
         while time.monotonic() < deadline:
             n_new = self._read_some(state)
-            state.share_read = state.lines.share_read
+            state.share_read = state.lines.share_read if n_new else 1.0  # a last line that was never finished is not waited for
             if n_new == 0:
                 self._settle(state)
                 return False
@@ -149,7 +155,7 @@ class Index:
             return newest
         if not self.path.is_file():
             return newest
-        self._coming = State(Followed(self.path))
+        self._coming = State(GrowingFile(self.path))
         return self._coming
 
     def _settle(self, state: State) -> None:
@@ -196,18 +202,8 @@ class Index:
         state = self._shown
         while state and self._stale and time.monotonic() < deadline:
             row = state.table.row_of(key_of(self._stale.pop()))
-            found = self._again(state, row) if row is not None else None
+            found = self.again(state.table.view(state.lines), row) if row is not None else None
             if found:
-                place = state.table.view().place(found.row)
-                self._put(state, found.entry, Line(0, place, found.content))
+                self._put(state, found.entry, Line(0, found.view.place(found.row), found.content))
                 self.version += 1
         return bool(state and self._stale)
-
-    def _again(self, state: State, row: int) -> Found | None:
-        view = state.table.view()
-        try:
-            content = state.lines.at(view.place(row))
-            entry = read_entry(self.kind, content)
-        except (ValueError, OSError):
-            return None
-        return Found(row, entry, content) if key_of(entry.episode.id) == int(view.rows_F[row]["key"]) else None
