@@ -181,7 +181,7 @@ class _Endless:
 class Failing:
     """Raises what it is told to, at every reply."""
 
-    error: Exception
+    error: BaseException
     name: str = "failing"
 
     def session(self, sampling: Sampling) -> Session:
@@ -191,7 +191,7 @@ class Failing:
 
 @dataclass(slots=True)
 class _Failing:
-    error: Exception
+    error: BaseException
 
     async def reply(self, messages: Sequence[Message]) -> Reply:
         raise self.error

@@ -1,6 +1,7 @@
 """The official `openai` client against the server, unchanged: all that a program would do with it."""
 
 import asyncio
+import logging
 from pathlib import Path
 
 import openai
@@ -23,6 +24,7 @@ from chat_server import (
     write_clip,
 )
 from deepsport.records import Episode
+from fetch_server import FetchServer, Give
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +60,23 @@ def test_a_file_of_an_allowed_folder_is_looked_at(client, footage):
     path = write_clip(footage / "a b.mp4", 9)
     completion = client.chat.completions.create(model="reader", messages=asking(video_part(path.as_uri())))
     assert completion.choices[0].message.content == "clip 9"
+
+
+def test_a_video_of_an_allowed_host_is_fetched_and_its_signature_stands_in_no_log(caplog):
+    caplog.set_level(logging.DEBUG)
+    with FetchServer({"/clip.mp4?signature=secret-of-mine": Give(body=clip(12))}) as host:
+        place = f"127.0.0.1:{host.port}"
+        with running(Reader(), media={"hosts": (place,), "networks": ("127.0.0.0/8",)}) as server:
+            messages = asking(video_part(f"http://{place}/clip.mp4?signature=secret-of-mine"))
+            completion = server.client().chat.completions.create(model="reader", messages=messages)
+            with pytest.raises(openai.BadRequestError) as raised:
+                server.client().chat.completions.create(
+                    model="reader", messages=asking(video_part(f"http://{place}/none?signature=secret-of-mine"))
+                )
+    assert completion.choices[0].message.content == "clip 12"
+    assert raised.value.code == "media_upstream"
+    ours = [record for record in caplog.records if not record.name.startswith("openai")]
+    assert [record.getMessage() for record in ours if "secret-of-mine" in record.getMessage()] == []
 
 
 def test_pictures_are_all_shown_at_once_and_no_tool_is_offered(client):

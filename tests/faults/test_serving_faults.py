@@ -1,5 +1,7 @@
 """Group A: what a server must survive. Real sockets, and where it is about signals a real process."""
 
+import asyncio
+import io
 import json
 import logging
 import os
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import PIL.Image
 import pytest
 
 from chat_server import (
@@ -36,6 +39,7 @@ from chat_server import (
 from deepsport.actor import Actor
 from deepsport.agent.prompt import PromptStyle
 from deepsport.errors import BadConfig, ContextOverflow, PolicyError
+from deepsport.serve.chat import head_limit
 from deepsport.serve.chat.serving import chat_server
 from deepsport.serve.chat.settings import ServeConfig
 
@@ -249,6 +253,30 @@ def test_requests_above_the_ceilings_get_the_ceilings_and_are_told(server):
     assert len(told["episodes"][0]["first_frames"]) == 24  # the whole clip
 
 
+def test_of_a_body_with_a_hundred_thousand_faults_the_first_is_told_at_once(server):
+    parts = b"{}," * 100_000 + b"{}"
+    started = time.monotonic()
+    response = server.post(b'{"model":"reader","messages":[{"role":"user","content":[' + parts + b"]}]}")
+    assert time.monotonic() - started < 1.0
+    require_refused(response, 400, "invalid_value", "messages[0].content[0]")
+
+
+def test_many_unknown_fields_are_counted_and_not_listed(server):
+    message = require_refused(server.post({**GOOD, "deepsport": {f"k{n}": 1 for n in range(1000)}}), 400, "invalid_value")
+    assert "1000 faults" in message
+
+
+def test_a_name_of_a_field_is_told_shortened(server):
+    assert len(server.post({**GOOD, "deepsport": {"x" * 100_000: 1}}).text) < 1000
+
+
+def test_a_picture_too_narrow_for_any_model_is_refused(server):
+    narrow = io.BytesIO()
+    PIL.Image.new("RGB", (1, 201)).save(narrow, "PNG")
+    messages = asking(image_part(data_uri(narrow.getvalue(), "image/png")))
+    assert "1x201" in require_refused(server.post({**GOOD, "messages": messages}), 400, "media_malformed", "messages")
+
+
 def test_ten_thousand_frames_in_a_data_uri_are_refused(server):
     frame = data_uri(picture(1), "image/png").partition(",")[2][:40]
     url = "data:video/jpeg;base64," + ",".join([frame] * 10_000)
@@ -306,6 +334,34 @@ def chat_head(n_bytes: int) -> bytes:
 def test_a_body_that_drips_is_given_up():
     with running(Reader(), wait_s=0.5) as server, send_raw(server, chat_head(1000), b"{") as connection:
         assert b" 408 " in connection.recv(4096)
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /health HTTP/1.1\r\nhost: loc"], ids=["nothing", "half a head"])
+def test_a_client_whose_head_does_not_come_is_hung_up_on(sent, server, monkeypatch):
+    monkeypatch.setattr(head_limit, "HEAD_S", 0.3)
+    with send_raw(server, sent) as connection:
+        assert connection.recv(4096) == b""
+
+
+def test_a_half_head_after_an_answer_is_hung_up_on_too(server, monkeypatch):
+    monkeypatch.setattr(head_limit, "HEAD_S", 0.3)
+    with send_raw(server, b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n") as connection:
+        assert b" 200 " in connection.recv(4096)
+        connection.sendall(b"GET /health")
+        assert connection.recv(4096) == b""
+
+
+def test_an_answer_may_take_longer_than_a_head(monkeypatch):
+    monkeypatch.setattr(head_limit, "HEAD_S", 0.2)
+    with running(Reader(pause_s=0.4)) as server:
+        assert server.post(GOOD).status_code == 200
+
+
+def test_a_body_that_drips_holds_up_the_end_no_longer_than_the_grace():
+    with running(Reader(), wait_s=60, grace_s=0.3) as server, send_raw(server, chat_head(1000), b"{") as connection:
+        assert eventually(lambda: server.server._desk._n_taken == 1)
+        server.end()
+        assert b" 503 " in connection.recv(4096)
 
 
 def test_a_body_that_breaks_off_takes_no_place_for_long():
@@ -401,7 +457,7 @@ def test_a_turn_that_does_not_come_is_a_503():
 
 def test_an_episode_that_takes_too_long_is_a_504_and_stops():
     endless = Endless()
-    with running(endless, episode_s=0.4) as server:
+    with running(endless, episode_s=1.5) as server:
         response = server.post({"model": "endless", "messages": about_clip(1)})
         require_refused(response, 504, "timeout")
         assert (endless.n_stopped, response.headers["x-should-retry"]) == (1, "false")
@@ -453,6 +509,35 @@ def test_a_file_that_hangs_its_decoder_holds_up_nobody_else():
         assert got[0].json()["choices"][0]["message"]["content"] == "clip 1"
 
 
+def test_no_more_requests_have_their_pictures_in_memory_than_are_played_and_a_video_passes_them_by():
+    endless = Endless()
+    pictures = {"model": "endless", "messages": asking(image_part(data_uri(picture(1), "image/png")))}
+    with running(endless, concurrency=1, wait_s=1.0, grace_s=0.0) as server:
+        body = json.dumps(pictures).encode()
+        held = send_raw(server, chat_head(len(body)), body)
+        assert endless.begun.wait(10)
+        brought = server.metric("deepsport_media_bytes_total")
+        require_refused(server.post(pictures), 503, "queue_timeout")
+        assert server.metric("deepsport_media_bytes_total") == brought > 0
+        require_refused(server.post({"model": "endless", "messages": about_clip(1)}), 503, "queue_timeout")
+        assert server.metric("deepsport_media_bytes_total") > brought
+        held.close()
+
+
+def test_a_disk_that_takes_no_media_is_a_503_with_its_reason_in_the_log_only(caplog, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with running(Reader()) as server:
+        (store,) = tmp_path.glob("deepsport-media-*")
+        store.rename(tmp_path / "gone")
+        response = server.post(GOOD)
+        (tmp_path / "gone").rename(store)
+        assert server.post(GOOD).status_code == 200
+    message = require_refused(response, 503, "no_room")
+    assert str(tmp_path) not in response.text
+    assert response.headers["x-request-id"] in message
+    assert f"request {response.headers['x-request-id']}: {tmp_path}" in caplog.text
+
+
 # --- a model that breaks
 
 
@@ -460,6 +545,7 @@ BROKEN = [
     RuntimeError(f"tensor <object at 0x7f00deadbeef> in {__file__}"),
     PolicyError(f"the checkpoint at {__file__} is torn at 0x7f00deadbeef"),
     ZeroDivisionError("division by zero"),
+    asyncio.CancelledError(),
 ]
 
 

@@ -195,6 +195,12 @@ def test_the_key_is_read_from_the_environment_and_stands_in_no_setting(monkeypat
     assert "secret-of-mine" not in f"{config!r}{config.model_dump_json()}"
 
 
+@pytest.mark.parametrize(("held", "key"), [("", None), (" \n", None), (" abc\n", "abc")])
+def test_a_blank_key_is_none_and_blanks_around_one_do_not_count(held, key, monkeypatch):
+    monkeypatch.setenv("MY_KEY", held)
+    assert ServeConfig(key_env="MY_KEY").key == key
+
+
 def test_counters_of_two_servers_do_not_mix():
     one, other = Meters(), Meters()
     one.count_episode(episode("a"))

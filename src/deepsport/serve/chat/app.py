@@ -4,6 +4,7 @@ Nothing of the framework's own is served: no pages, no schema, and no error but 
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -29,6 +30,8 @@ from deepsport.serve.media.store import MediaStore
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+_LOG = logging.getLogger("deepsport.serve")
+
 OPEN_PATHS = frozenset({"/health", "/ready"})
 """Answered without a key: they tell nothing but whether the server is there."""
 
@@ -48,7 +51,15 @@ def chat_app(config: ServeConfig, actor: Actor, store: MediaStore) -> ChatApp:
     desk = Desk(config.concurrency + config.queue, config.concurrency, lambda: episodes.mean_s, config.grace_s)
     shown = config.shown_name(actor.policy.name)
     names = list(dict.fromkeys((shown, actor.policy.name)))
-    endpoint = ChatEndpoint(config=config, names=names, desk=desk, store=store, episodes=episodes, meters=meters)
+    endpoint = ChatEndpoint(
+        config=config,
+        names=names,
+        desk=desk,
+        store=store,
+        episodes=episodes,
+        meters=meters,
+        albums=asyncio.Semaphore(config.concurrency),
+    )
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_life(store, episodes))
     app.router.routes.append(Route("/v1/chat/completions", endpoint, methods=["POST"]))
     _add_models(app, shown)
@@ -112,4 +123,5 @@ def _add_faults(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def broken(request: Request, _: Exception) -> Response:  # pyright: ignore[reportUnusedFunction] (a handler)
+        _LOG.error("request %s broke; its stack follows", request.state.request_id)
         return failed(request.state.request_id).response()

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 from deepsport.agent.prompt import PromptStyle, with_options
 from deepsport.agent.rollout import Limits
-from deepsport.config import Config
 from deepsport.policy.base import Sampling
-from deepsport.records import Question
+from deepsport.records import Question, Record
 from deepsport.serve.chat.body import ChatBody, ImagePart, Said, VideoPart, Wanted
 from deepsport.serve.chat.refusal import bad_request, unknown_model
 from deepsport.serve.chat.settings import Ceilings
@@ -36,7 +35,7 @@ class Asked:
     with_usage: bool
 
 
-class Terms(Config):
+class Terms(Record):
     """Under which limits a request was answered, after the server's ceilings."""
 
     max_turns: int

@@ -96,6 +96,11 @@ class RefusalPart(Wire):
 
 
 Part = Annotated[TextPart | ImagePart | VideoPart | RefusalPart, Field(discriminator="type")]
+Parts = Annotated[tuple[Part, ...], Field(fail_fast=True, max_length=1000)]
+"""Read to the first fault: a large body may have millions."""
+
+MAX_FAULTS = 100
+"""More are not looked at one by one: each takes a kilobyte."""
 
 
 def _kind(content: object) -> str:
@@ -109,7 +114,7 @@ class Said(BaseModel):
 
     role: Literal["system", "developer", "user", "assistant"]
     content: Annotated[
-        Annotated[str, Tag("text")] | Annotated[tuple[Part, ...], Tag("parts")] | Annotated[None, Tag("none")],
+        Annotated[str, Tag("text")] | Annotated[Parts, Tag("parts")] | Annotated[None, Tag("none")],
         Discriminator(_kind),
     ] = None
 
@@ -153,7 +158,7 @@ class ChatBody(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="allow")
 
     model: str
-    messages: tuple[Said, ...] = Field(min_length=1, max_length=1000)
+    messages: tuple[Said, ...] = Field(fail_fast=True, min_length=1, max_length=1000)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
@@ -190,6 +195,8 @@ def _require_harmless(name: str, value: JsonValue) -> None:
 
 def _unreadable(error: ValidationError) -> Refused:
     """The first fault, by the place where it is."""
+    if error.error_count() > MAX_FAULTS:
+        return bad_request(f"the body has {error.error_count()} faults, unknown fields for example", code="invalid_value")
     fault = error.errors(include_input=False, include_url=False)[0]
     if fault["type"] == "json_invalid":
         return bad_request(f"the body is not JSON: {fault['msg']}", code="invalid_json")
@@ -203,7 +210,7 @@ def _place(loc: tuple[int | str, ...]) -> str:
     ours = {"text", "parts", "none", "image_url", "video_url", "refusal"}
     kept = [step for number, step in enumerate(loc) if not (step in ours and _is_tag(loc, number))]
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in kept)
-    return text.lstrip(".")
+    return text.lstrip(".")[:200]
 
 
 def _is_tag(loc: tuple[int | str, ...], number: int) -> bool:

@@ -32,24 +32,23 @@ class Client:
         self._is_read = False
 
     async def body(self, limit_s: float) -> bytes:
-        """All of the body. Raises Refused if it takes too long, HungUp if it breaks off."""
-        chunks: list[bytes] = []
+        """All of the body. Raises Refused if it takes too long or the server ends, HungUp if it breaks off."""
         try:
             async with asyncio.timeout(limit_s):
-                while not self._is_read:
-                    chunks.append(await self._chunk())
+                return await self.waits_for(self._all_of_it())
         except TimeoutError:
             raise came_too_slowly(limit_s) from None
-        return b"".join(chunks)
 
     async def waits_for(self, work: Coroutine[None, None, T]) -> T:
         """The result of what is done for this client. Raises HungUp if it goes, Refused if the server ends; the work is then
-        stopped. The body must have been read."""
+        stopped."""
         working = asyncio.ensure_future(work)
         gone, over = asyncio.ensure_future(self._gone()), asyncio.ensure_future(self._desk.over.wait())
         tasks: set[asyncio.Future[Any]] = {working, gone, over}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if working.cancelled():
+                raise RuntimeError("the work was cancelled, and not by us")
             if working.done():
                 return working.result()
             raise HungUp("the client has gone") if gone.done() else shutting_down()
@@ -73,6 +72,12 @@ class Client:
         except TimeoutError:
             raise HungUp("the client takes nothing any more") from None
 
+    async def _all_of_it(self) -> bytes:
+        chunks: list[bytes] = []
+        while not self._is_read:
+            chunks.append(await self._chunk())
+        return b"".join(chunks)
+
     async def _chunk(self) -> bytes:
         message = await self._receive()
         if message["type"] == "http.disconnect":
@@ -81,5 +86,7 @@ class Client:
         return message.get("body", b"")
 
     async def _gone(self) -> None:
+        if not self._is_read:  # whoever reads the body will see it
+            await asyncio.Event().wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass

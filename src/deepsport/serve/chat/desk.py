@@ -9,10 +9,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
-from deepsport.serve.chat.refusal import shutting_down, too_busy
-
-LONGEST_RETRY_S = 60.0
-"""Clients wait no longer for an answer that may come sooner."""
+from deepsport.serve.chat.refusal import LONGEST_RETRY_S, shutting_down, too_busy
 
 
 class Desk:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse
 
+from deepsport.errors import RunError
 from deepsport.records import Episode, StopReason, Turn
 from deepsport.serve.chat.asked import Asked, asked_of, question_of, samplings_of, terms_of
 from deepsport.serve.chat.body import read_body
@@ -21,10 +22,11 @@ from deepsport.serve.chat.client import Client
 from deepsport.serve.chat.desk import Desk
 from deepsport.serve.chat.episodes import Episodes, Job, OnTurn, Played
 from deepsport.serve.chat.meters import Meters
-from deepsport.serve.chat.refusal import HungUp, Json, Refused, bad_request, failed
+from deepsport.serve.chat.refusal import HungUp, Json, Refused, bad_request, failed, no_room, waited_too_long
 from deepsport.serve.chat.reply import Letterhead, closing_chunks, completion, extension, shown_episode, turn_chunk
 from deepsport.serve.chat.settings import ServeConfig
 from deepsport.serve.media.brought import Brought
+from deepsport.serve.media.data_uri import are_pictures
 from deepsport.serve.media.refusal import MediaRefused
 from deepsport.serve.media.store import MediaStore
 
@@ -52,6 +54,8 @@ class ChatEndpoint:
     store: MediaStore
     episodes: Episodes
     meters: Meters
+    albums: asyncio.Semaphore
+    """Requests whose pictures may be in memory at once."""
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Answers one request."""
@@ -70,7 +74,7 @@ class ChatEndpoint:
         asked = asked_of(read_body(await client.body(self.config.wait_s)), self.config.ceilings, self.names)
         head = Letterhead.now(request_id, self.names[0])
         async with AsyncExitStack() as held:
-            brought = await client.waits_for(self._bring(asked, held))
+            brought = await client.waits_for(self._bring(asked, held, request_id))
             asked = replace(asked, media=())  # a data URI is large, and an episode may be long
             terms = terms_of(asked, self.config.ceilings, brought)
             question = question_of(asked, request_id, brought)
@@ -81,15 +85,29 @@ class ChatEndpoint:
                 played = await self._play(client, head, job, _untold)
                 await client.respond(JSONResponse(completion(head, played.episodes, self._extension(played, job))))
 
-    async def _bring(self, asked: Asked, held: AsyncExitStack) -> Brought:
+    async def _bring(self, asked: Asked, held: AsyncExitStack, request_id: str) -> Brought:
         """The media, there for as long as they are held. Raises Refused."""
+        if are_pictures(asked.media):
+            await self._room_for_an_album(held)
         try:
             brought = await held.enter_async_context(self.store.bring(asked.media))
         except MediaRefused as refused:
             self.meters.media_refused.labels(refused.code).inc()
             raise bad_request(str(refused), "messages", f"media_{refused.code}") from None
+        except RunError as error:
+            _LOG.error("request %s: %s", request_id, error)
+            raise no_room(request_id) from None
         self.meters.media_bytes.inc(brought.n_bytes)
         return brought
+
+    async def _room_for_an_album(self, held: AsyncExitStack) -> None:
+        """Decoded pictures are large: no more requests have theirs here than are played. Raises Refused."""
+        try:
+            with self.meters.queued.track_inprogress():
+                async with asyncio.timeout(self.config.wait_s):
+                    await held.enter_async_context(self.albums)
+        except TimeoutError:
+            raise waited_too_long(self.config.wait_s, self.episodes.mean_s) from None
 
     async def _play(self, client: Client, head: Letterhead, job: Job, on_turn: OnTurn) -> Played:
         """The episodes, as the client may have them. Raises Refused, HungUp."""

@@ -15,6 +15,7 @@ from deepsport.actor import Actor
 from deepsport.agent.rollout import run_episode
 from deepsport.policy.base import Sampling
 from deepsport.records import Episode, Question, StopReason, Turn
+from deepsport.serve.chat import memory
 from deepsport.serve.chat.asked import Terms
 from deepsport.serve.chat.meters import Meters
 from deepsport.serve.chat.refusal import ran_too_long, waited_too_long
@@ -61,6 +62,7 @@ class Episodes:
         self._places = asyncio.Semaphore(config.concurrency)
         self._sources = Sources()
         self._thread = threading.Thread(target=self._loop.run_forever, name="episodes", daemon=True)
+        self._n_played = 0
         self.mean_s = 1.0
         """Seconds that a place is taken by one request, lately."""
 
@@ -96,6 +98,9 @@ class Episodes:
             self._places.release()
             self._meters.running.dec()
             self.mean_s += 0.2 * (time.monotonic() - started - self.mean_s)
+            self._n_played += 1
+            if self._n_played % memory.EVERY == 0:
+                self._loop.run_in_executor(None, memory.give_back)
 
     async def _wait_for_a_place(self) -> None:
         with self._meters.queued.track_inprogress(), self._meters.queue_seconds.time():

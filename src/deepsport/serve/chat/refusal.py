@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Json = dict[str, object]
 
+LONGEST_RETRY_S = 60.0
+"""Clients wait no longer for an answer that may come sooner; the official one passes over what is longer."""
+
 
 @dataclass(slots=True)
 class Refused(DeepSportError, RuntimeError):  # noqa: N818 (what it is, not how it feels)
@@ -74,7 +77,7 @@ def too_busy(retry_after_s: float) -> Refused:
 def waited_too_long(limit_s: float, retry_after_s: float) -> Refused:
     """Its turn did not come in time."""
     message = f"the request's turn did not come within {limit_s:g} s. Try again later."
-    return Refused(503, "server_error", message, "queue_timeout", retry_after_s=retry_after_s)
+    return Refused(503, "server_error", message, "queue_timeout", retry_after_s=min(LONGEST_RETRY_S, retry_after_s))
 
 
 def ran_too_long(limit_s: float) -> Refused:
@@ -91,6 +94,12 @@ def came_too_slowly(limit_s: float) -> Refused:
 def shutting_down() -> Refused:
     """The server ends."""
     return Refused(503, "server_error", "this server is shutting down. Try again soon.", "shutting_down", retry_after_s=5)
+
+
+def no_room(request_id: str) -> Refused:
+    """The disk does not take the media."""
+    message = f"this server cannot store the media now. Try again later; its log has the reason, under request {request_id}."
+    return Refused(503, "server_error", message, "no_room", retry_after_s=LONGEST_RETRY_S)
 
 
 def failed(request_id: str) -> Refused:

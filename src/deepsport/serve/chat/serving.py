@@ -17,6 +17,7 @@ from deepsport.actor import Actor
 from deepsport.errors import BadConfig
 from deepsport.serve.chat.app import chat_app
 from deepsport.serve.chat.desk import Desk
+from deepsport.serve.chat.head_limit import TimedHead
 from deepsport.serve.chat.settings import ServeConfig
 from deepsport.serve.guard import require_bindable
 from deepsport.serve.media.store import MediaStore
@@ -38,7 +39,7 @@ class ChatServer(uvicorn.Server):
         self._on_ready = on_ready
 
     def serve_until_told(self) -> None:
-        """Runs until a signal ends it. Raises what the start raises."""
+        """Runs until a signal ends it; the process exits with 3 if the start fails."""
         super().run(sockets=[self._listening])
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -68,6 +69,8 @@ def chat_server(config: ServeConfig, actor: Actor, *, on_ready: Callable[[str], 
     listening = _listen(config.host, config.port)
     settings = uvicorn.Config(
         app.asgi,
+        http=TimedHead,
+        ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -62,7 +62,7 @@ class ServeConfig(Config):
     @property
     def key(self) -> str | None:
         """What requests must carry; None: nothing."""
-        return os.environ.get(self.key_env) or None if self.key_env else None
+        return os.environ.get(self.key_env, "").strip() or None if self.key_env else None
 
     def shown_name(self, policy: str) -> str:
         """What the model is called outside: never a path of this machine."""

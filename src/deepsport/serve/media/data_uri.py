@@ -5,7 +5,7 @@ it, `data:video/jpeg;base64,A,B,C` for the frames of a video as JPEG files.
 import asyncio
 import binascii
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 
 from deepsport.serve.media.brought import MediaPart
@@ -28,6 +28,11 @@ def frames_of(part: MediaPart, max_frames: int) -> list[MediaPart]:
     if n_frames > max_frames:
         raise MediaRefused(Refusal.TOO_MANY, f"{n_frames} frames were sent; this server takes {max_frames} at most.")
     return [MediaPart(kind="image", url=f"data:image/jpeg;base64,{frame}") for frame in part.url[head.end() :].split(",")]
+
+
+def are_pictures(parts: Iterable[MediaPart]) -> bool:
+    """Whether any of them is decoded as it comes, and not from a file."""
+    return any(part.kind == "image" or _FRAMES.match(part.url) for part in parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ asked three times in all.
 """
 
 import asyncio
+import logging
 import socket
 import ssl
 import time
@@ -39,6 +40,11 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 UNNAMED = frozenset({"", "application/octet-stream", "binary/octet-stream", "application/mp4"})
 """Types that say nothing, or nothing wrong; the decoder will tell."""
+
+
+for _name in ("httpx2", "httpcore2"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+"""They write every address they ask for into the log, with the signature that may stand in it."""
 
 
 class _Failed(Exception):  # noqa: N818

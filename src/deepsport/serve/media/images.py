@@ -15,6 +15,9 @@ from deepsport.video.pixels import Pixels
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 
+MAX_SIDE_RATIO = 200
+"""Of the longer side to the shorter; models take no frame beyond it."""
+
 DAMAGED = (OSError, ValueError, TypeError, LookupError, ArithmeticError, SyntaxError, EOFError, struct.error, zlib.error)
 """What Pillow raises on damaged files."""
 
@@ -38,6 +41,9 @@ def _read(sent: bytes, max_pixels: int) -> Pixels:
     with Image.open(BytesIO(sent), formats=FORMATS) as picture:
         if picture.width * picture.height > max_pixels:
             raise _too_large(max_pixels)
+        if max(picture.size) > MAX_SIDE_RATIO * min(picture.size):
+            said = f"it is {picture.width}x{picture.height}: the longer side may be at most {MAX_SIDE_RATIO} times the shorter"
+            raise MediaRefused(Refusal.MALFORMED, f"{said}. Crop it.")
         upright = ImageOps.exif_transpose(picture)
         if upright.mode.startswith("I;16"):  # Pillow would cut it off at 255
             grey = (np.asarray(upright) >> 8).astype(np.uint8)

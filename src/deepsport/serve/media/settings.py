@@ -26,7 +26,8 @@ class MediaPolicy(Config):
     max_images: int = Field(default=64, ge=1)
     """Pictures of a request, the frames of a `data:video/jpeg` included."""
     max_pixels: int = Field(default=2**26, ge=1)
-    """Pixels of all pictures of a request together; 2^26 is 72 of 1280x720, and 200 MB of memory."""
+    """Pixels of all pictures of a request together; 2^26 is 72 of 1280x720, and 200 MB of memory.
+    As many requests have theirs in memory as are played at once."""
     fetch_s: float = Field(default=30.0, gt=0)
     """Seconds in which all media of a request must be here."""
     max_redirects: int = Field(default=5, ge=0)
