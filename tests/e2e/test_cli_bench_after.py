@@ -57,7 +57,7 @@ def test_a_command_leaves_the_files_that_its_help_names(
         ("bench run nothing.jsonl --out x", "nothing.jsonl is not a file"),
         ("bench run set/truth.jsonl --out x", "truth.jsonl:1 is not a valid Question"),
         ("bench run set/questions.jsonl --out x --blind --passive 8", "--passive and --blind exclude each other"),
-        ("bench run set/questions.jsonl --out x --native-tools", "give --endpoint too"),
+        ("bench run set/questions.jsonl --out x --native-tools", "give an endpoint too"),
         ("bench run set/questions.jsonl --out x --endpoint http://localhost:9/v1", "Name it with --model"),
         ("bench run set/questions.jsonl --out x max_tuns=3", "Did you mean max_turns?"),
         ("bench run set/questions.jsonl --out x --recipe no.toml", "no.toml cannot be read"),

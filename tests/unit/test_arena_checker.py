@@ -233,7 +233,8 @@ def test_frames_of_another_clip_or_beyond_this_one_are_not_judged(checker: Arena
 
 def test_a_question_that_the_arena_did_not_ask_is_not_judged(checker: ArenaChecker, careful: list[Episode]) -> None:
     episode = careful[0]
-    foreign = episode.model_copy(update={"question": episode.question.model_copy(update={"id": "mine"})})
+    mine = {"id": "mine", "gold": Choice(options=("yes", "no"), answer="yes")}
+    foreign = episode.model_copy(update={"question": episode.question.model_copy(update=mine)})
     assert verdict(checker, case_of_thoughts(foreign)).why is Unscored.ABSTAINED
 
 

@@ -227,7 +227,7 @@ def test_the_truth_says_nothing_of_a_clip_or_a_question_that_it_does_not_know(ar
     examiner = TruthExaminer(load_truths(arena))
     assert asyncio.run(examiner.examine(thinking(question(), "red header"))).finding is None
     known = load_questions(arena / "questions.jsonl")[0]
-    foreign = known.model_copy(update={"id": "somebody-elses"})
+    foreign = known.model_copy(update={"id": "somebody-elses", "gold": Choice(options=("yes", "no"), answer="yes")})
     assert asyncio.run(examiner.examine(thinking(foreign, "red header"))).finding is None
 
 
