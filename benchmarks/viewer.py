@@ -68,19 +68,18 @@ def main() -> None:
             serve(run)
             return
         measured = measure(run, n)
-    told(measured, n, run)
+    told(measured, n)
 
 
 def serve(run: Path) -> None:
     """Serves with a clock around the app; every answer says in a header how long the server took."""
+    from deepsport.serve.graceful_server import GracefulServer
     from deepsport.serve.viewer import serving
-    from deepsport.serve.viewer.graceful_server import GracefulServer
 
     plain = GracefulServer.__init__
 
-    def timed(self: Any, config: Any, on_stop: Any) -> None:
-        config.app = clocked(config.app)
-        plain(self, config, on_stop)
+    def timed(self: Any, app: Any, *rest: Any, **named: Any) -> None:
+        plain(self, clocked(app), *rest, **named)
 
     GracefulServer.__init__ = timed  # type: ignore[method-assign]
     serving.serve_viewer([run], on_ready=lambda url: print(url, flush=True))
@@ -244,7 +243,7 @@ def look(video: str, asked: Question, rng: random.Random) -> Turn:
     return Turn(text=write_call(thought, start, start + 12), thought=thought, call=call, frames=frames)
 
 
-def told(found: dict[str, Any], n: int, run: Path) -> None:
+def told(found: dict[str, Any], n: int) -> None:
     """Prints what was measured, and leaves with 1 if it is too much."""
     while_ms, after_ms, cpu_ms = (found.pop(name) for name in ("filters_while_ms", "filters_ms", "filters_cpu_ms"))
     summary = {

@@ -15,8 +15,8 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from viewed_runs import arena_clips, bench_run, viewing  # noqa: E402  the tests' runs are no package
-from visited_viewer import Desk, Page  # noqa: E402
+from viewed_runs import arena_clips, bench_run  # noqa: E402  the tests' runs are no package
+from visited_viewer import Page, desk_of  # noqa: E402
 
 FOLDER = ROOT / "docs" / "pictures"
 QUALITY = 85
@@ -37,9 +37,8 @@ def main() -> None:
         bench_run(folder / "runs" / "before", clips)
         bench_run(folder / "runs" / "after", clips, start=2)
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        with viewing(folder / "runs") as visited:
-            desk = Desk(browser, visited)
-            before, after = visited.the_set("before"), visited.the_set("after")
+        with desk_of(browser, folder / "runs") as desk:
+            before, after = desk.visited.the_set("before"), desk.visited.the_set("after")
             keep(desk.open(desk.list("before")), "view_list")
             keep(desk.open(desk.address("before", failure="visual_hallucination") + "?t=0.9"), "view_episode")
             keep(desk.open(f"#/compare/{before}/{after}"), "view_compare")

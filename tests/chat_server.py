@@ -7,7 +7,9 @@ answers with the number that all its frames show: a frame of somebody else's cli
 import asyncio
 import base64
 import io
+import json
 import signal
+import socket
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -26,8 +28,10 @@ from deepsport.agent.grammar import TOOL_NAME, write_answer, write_call
 from deepsport.agent.prompt import PromptStyle
 from deepsport.policy.base import Image, Message, Pixels, Policy, Reply, Sampling, Session
 from deepsport.records import TokenRecord
-from deepsport.serve.chat.serving import ChatServer, chat_server
+from deepsport.serve.chat.serving import chat_server
 from deepsport.serve.chat.settings import ServeConfig
+from deepsport.serve.graceful_server import GracefulServer
+from deepsport.serve.media.store import MediaStore
 
 Json = dict[str, Any]
 QUESTION = "Which clip is this?"
@@ -54,17 +58,23 @@ def number_and_index(pixels: Pixels) -> tuple[int, int]:
     return number, index
 
 
-def clip(number: int, n_frames: int = N_FRAMES) -> bytes:
-    """An mp4."""
+def film(frames: Sequence[Pixels]) -> bytes:
+    """An mp4 of frames of one size."""
     stream = io.BytesIO()
     with av.open(stream, "w", format="mp4") as container:
         video = container.add_stream("libx264", rate=25)
-        video.width, video.height, video.pix_fmt = CELL * N_BITS, 48, "yuv420p"
+        video.height, video.width = frames[0].shape[:2]
+        video.pix_fmt = "yuv420p"
         video.codec_context.options = {"preset": "ultrafast", "threads": "1"}
-        for index in range(n_frames):
-            container.mux(video.encode(av.VideoFrame.from_ndarray(numbered(number, index), format="rgb24")))
+        for pixels in frames:
+            container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(video.encode(None))
     return stream.getvalue()
+
+
+def clip(number: int, n_frames: int = N_FRAMES) -> bytes:
+    """A film that shows its number, and the index of each frame."""
+    return film([numbered(number, index) for index in range(n_frames)])
 
 
 def picture(number: int, index: int = 0) -> bytes:
@@ -204,7 +214,7 @@ class _Failing:
 class Running:
     """A server under way."""
 
-    server: ChatServer
+    server: GracefulServer
     url: str
     thread: threading.Thread
     ended: bool = False
@@ -253,17 +263,36 @@ def running(policy: Policy, *, arena_only: bool = False, **settings: Any) -> Gen
         ready.set()
 
     config = ServeConfig.model_validate({"port": 0, "grace_s": 5.0, **settings})
-    server = chat_server(config, Actor(policy, PromptStyle.FULL, arena_only), on_ready=on_ready)
-    thread = threading.Thread(target=server.serve_until_told, daemon=True)
-    thread.start()
-    assert ready.wait(20), "the server did not come up"
-    started = Running(server, url[0], thread)
-    try:
-        yield started
-    finally:
-        started.end()
-        thread.join(20)
-        assert not thread.is_alive(), "the server did not end"
+    with MediaStore(config.media) as store:
+        server = chat_server(config, Actor(policy, PromptStyle.FULL, arena_only), store, on_ready=on_ready)
+        thread = threading.Thread(target=server.serve_until_told, daemon=True)
+        thread.start()
+        assert ready.wait(20), "the server did not come up"
+        started = Running(server, url[0], thread)
+        try:
+            yield started
+        finally:
+            started.end()
+            thread.join(20)
+            assert not thread.is_alive(), "the server did not end"
+
+
+def chat_head(n_bytes: int) -> bytes:
+    """The head of a chat request whose body has so many bytes."""
+    return f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {n_bytes}\r\n\r\n".encode()
+
+
+def connect(url: str, sent: bytes = b"") -> socket.socket:
+    """A connection to a server, on which this has been sent."""
+    connection = socket.create_connection(("127.0.0.1", httpx2.URL(url).port or 80), timeout=10)
+    connection.sendall(sent)
+    return connection
+
+
+def hold(url: str, **body: Any) -> socket.socket:
+    """A connection with a whole chat request on it, about a clip unless told otherwise; nobody reads the answer."""
+    raw = json.dumps({"messages": about_clip(1), **body}).encode()
+    return connect(url, chat_head(len(raw)) + raw)
 
 
 def eventually(holds: Callable[[], bool], within_s: float = 10.0) -> bool:

@@ -126,9 +126,17 @@ def add_lines(path: Path, records: Iterable[Any]) -> None:
         file.writelines(f"{record.model_dump_json()}\n" for record in records)
 
 
-def many(n: int, *, clip: Clip | None = None) -> list[Episode]:
-    """So many episodes of no real clip (or of the one given), no two alike."""
-    clip = clip or Clip(_unreal(), 100, 25)
+def unreal_clip() -> Clip:
+    """A clip that nowhere is, and its question."""
+    gold = Choice(options=("header", "volley", "free kick"), answer="volley")
+    span = Window(start_s=1.2, end_s=1.36)
+    asked = Question(id="q", video="gone.mp4", text="?", gold=gold, window=span, sport="soccer", dimension=Dimension.RECOGNITION)
+    return Clip(asked, 100, 25)
+
+
+def many(n: int) -> list[Episode]:
+    """So many episodes of no real clip, no two alike."""
+    clip = unreal_clip()
     asked = [
         replace(clip, question=clip.question.model_copy(update={"id": f"q{number}", "text": f"Which action is number {number}?"}))
         for number in range(n)
@@ -227,9 +235,3 @@ def _answer(question: Question, *, right: bool) -> str:
     if gold is None or isinstance(gold, FreeText):
         return gold.answer if gold and right else "Nobody can tell from here."
     return f"{gold.answer if right else gold.answer + 40 + gold.tolerance * 3:g}"
-
-
-def _unreal() -> Question:
-    gold = Choice(options=("header", "volley", "free kick"), answer="volley")
-    span = Window(start_s=1.2, end_s=1.36)
-    return Question(id="q", video="gone.mp4", text="?", gold=gold, window=span, sport="soccer", dimension=Dimension.RECOGNITION)

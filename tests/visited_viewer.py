@@ -2,9 +2,10 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from viewed_runs import Visited
+from viewed_runs import Visited, viewing
 from visited_pages import Visit
 
 CONTROLS = {"button", "link", "textbox", "searchbox", "combobox", "checkbox", "radio", "slider", "dialog", "meter"}
@@ -79,11 +80,20 @@ class Page(Visit):
         self.until("() => [...document.querySelectorAll('video')].every(film => !film.seeking && film.readyState >= 2)")
         return self.frame()
 
-    def pictured_frame(self, frames: str, indices: list[int]) -> int:
-        """Which of these frames the video shows; `frames` is the address that they have on the server."""
+    def open_episode(self) -> str:
+        """The address that the episode on the page has on the server."""
+        set_id, episode_id = self.page.evaluate("location.hash.split('?')[0].split('/').slice(2)")
+        return f"/api/sets/{set_id}/episodes/{episode_id}"
+
+    def pictured_frame(self, indices: list[int]) -> int:
+        """Which of these frames the video shows."""
         self.settled_frame()
         self.page.wait_for_timeout(100)  # the picture reaches the screen after the seek has been told
-        return self.page.evaluate(PICTURE_IS_OF, [frames, indices])
+        return self.page.evaluate(PICTURE_IS_OF, [f"{self.open_episode()}/frames", indices])
+
+    def labelled(self, text: str) -> None:
+        """Waits until the page says so of a label."""
+        self.page.locator(".labels .state", has_text=text).wait_for()
 
     def unnamed(self) -> list[str]:
         """Controls that a screen reader has no name for."""
@@ -142,14 +152,20 @@ class Desk:
         """Address of a set's list."""
         return f"#/set/{self.visited.the_set(name)}"
 
+    def curves(self, step: int | None = None) -> str:
+        """Address of the curves of the training run, and of a step of them."""
+        run = next(run["id"] for run in self.visited.get("/api/runs")["runs"] if run["has_curves"])
+        return f"#/run/{run}/curves?stage=rl" + (f"&step={step}" if step is not None else "")
+
 
 @contextmanager
-def desk_of(browser: Any, visited: Visited) -> Generator[Desk]:
-    """Closes its pages in the end, and holds of each that it neither complained nor asked anybody else."""
-    desk = Desk(browser, visited)
-    try:
-        yield desk
-        desk.check()
-    finally:
-        for page in [*desk.windows.values(), *desk.others]:
-            page.page.context.close()
+def desk_of(browser: Any, folder: Path) -> Generator[Desk]:
+    """Over a folder of runs. Closes its pages in the end, and holds of each that it neither complained nor asked anybody else."""
+    with viewing(folder) as visited:
+        desk = Desk(browser, visited)
+        try:
+            yield desk
+            desk.check()
+        finally:
+            for page in [*desk.windows.values(), *desk.others]:
+                page.page.context.close()

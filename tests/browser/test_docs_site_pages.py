@@ -33,20 +33,15 @@ def address(site: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def open_page(browser: Any, address: str) -> Iterator[Callable[..., Visit]]:
+def open_page(window: Callable[..., Visit], address: str) -> Callable[..., Visit]:
     """Opens a page of the site."""
-    opened: list[Any] = []
 
-    def opener(name: str, *, width: int = 1280, scheme: str = "light") -> Visit:
-        opened.append(browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme))
-        visit = Visit(opened[-1])
-        visit.page.goto(address + name)
+    def opener(name: str, **how: Any) -> Visit:
+        visit = window(address + name, **how)
         visit.page.wait_for_load_state("networkidle")
         return visit
 
-    yield opener
-    for page in opened:
-        page.close()
+    return opener
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,6 +1,7 @@
 """The viewer in a real browser: lists, episodes, comparison, curves; by mouse, by keyboard, on a phone, live."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,13 @@ import av
 import pytest
 
 import deepsport
+from deepsport.bench.diagnosis.words import CAUSE_NAMES
+from deepsport.bench.reporting.rows import STOP_NAMES
 from deepsport.bench.result import EPISODES
 from deepsport.records import Choice, Episode
 from made_runs import made_run
 from viewed_runs import (
     Clip,
-    Visited,
     add_lines,
     arena_clips,
     bench_run,
@@ -24,7 +26,6 @@ from viewed_runs import (
     many,
     played,
     training_run,
-    viewing,
     with_text,
 )
 from visited_pages import EVIL, FAINT_TEXT, open_all, overflow_px
@@ -39,25 +40,12 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
 
 
 @pytest.fixture(scope="module")
-def visited(browser: Any, clips: list[Clip], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visited]:
-    root = tmp_path_factory.mktemp("runs")
-    bench_run(root / "nano", clips)
-    bench_run(root / "big", clips, start=2)
-    training_run(root / "train", clips, n_steps=12)
-    with viewing(root) as visited:
-        yield visited
-
-
-@pytest.fixture(scope="module")
-def shared_desk(browser: Any, visited: Visited) -> Iterator[Desk]:
-    with desk_of(browser, visited) as desk:
+def shared_desk(browser: Any, clips: list[Clip], folder: Path) -> Iterator[Desk]:
+    bench_run(folder / "nano", clips)
+    bench_run(folder / "big", clips, start=2)
+    training_run(folder / "train", clips, n_steps=12)
+    with desk_of(browser, folder) as desk:
         yield desk
-
-
-@pytest.fixture
-def desk(shared_desk: Desk) -> Iterator[Desk]:
-    yield shared_desk
-    shared_desk.check()
 
 
 def addresses(desk: Desk) -> dict[str, str]:
@@ -70,22 +58,8 @@ def addresses(desk: Desk) -> dict[str, str]:
         "episode": desk.address("nano", failure="visual_hallucination"),
         "compare": f"#/compare/{left}/{right}",
         "pair": f"#/compare/{left}/{right}/{quote(pair, safe='')}",
-        "curves": f"#/run/{training_id(desk)}/curves?stage=rl&step=3",
+        "curves": desk.curves(3),
     }
-
-
-def training_id(desk: Desk) -> str:
-    return next(run["id"] for run in desk.visited.get("/api/runs")["runs"] if run["has_curves"])
-
-
-def frames_of(page: Page) -> str:
-    """Where the server keeps the frames of the episode that is open."""
-    set_id, episode_id = hash_ids(page)
-    return f"/api/sets/{set_id}/episodes/{episode_id}/frames"
-
-
-def hash_ids(page: Page) -> list[str]:
-    return page.page.evaluate("location.hash.split('?')[0].split('/').slice(2)")
 
 
 def test_the_first_page_lists_runs_and_leads_to_their_episodes(desk: Desk) -> None:
@@ -149,22 +123,22 @@ def test_a_click_on_a_frame_shows_exactly_that_frame(desk: Desk) -> None:
         page.page.locator("button.frame").nth(place).click()
         asked = page.settled_frame()
         near = [index for index in range(asked - 2, asked + 3) if index >= 0]
-        assert page.pictured_frame(frames_of(page), near[: len(near) - (place == 7) * 2]) == asked
+        assert page.pictured_frame(near[: len(near) - (place == 7) * 2]) == asked
 
 
 def test_a_step_goes_one_frame_on_and_back(desk: Desk) -> None:
     page = desk.open(desk.address("nano") + "?t=0.8")
     assert page.settled_frame() == 20
     page.page.keyboard.press(".")
-    assert (page.settled_frame(), page.pictured_frame(frames_of(page), [19, 20, 21, 22])) == (21, 21)
+    assert (page.settled_frame(), page.pictured_frame([19, 20, 21, 22])) == (21, 21)
     page.page.keyboard.press(",")
-    assert (page.settled_frame(), page.pictured_frame(frames_of(page), [19, 20, 21, 22])) == (20, 20)
+    assert (page.settled_frame(), page.pictured_frame([19, 20, 21, 22])) == (20, 20)
 
 
 def test_the_timeline_leads_to_windows_frames_and_the_event(desk: Desk) -> None:
     page = desk.open(desk.address("nano", failure="tool_grounding"))
     page.settled_frame()
-    episode = desk.visited.get(f"/api/sets/{'/episodes/'.join(hash_ids(page))}")["episode"]
+    episode = desk.visited.get(page.open_episode())["episode"]
     page.page.locator(".call button").first.click()
     assert page.settled_frame() == next(turn["call"]["start_index"] for turn in episode["turns"] if turn["call"])
     page.page.locator("button.gold").click()
@@ -227,7 +201,7 @@ def test_one_video_moves_both_timelines(desk: Desk) -> None:
 
 
 def test_curves_are_read_off_and_a_step_shows_what_was_sampled(desk: Desk) -> None:
-    page = desk.open(f"#/run/{training_id(desk)}/curves?stage=rl")
+    page = desk.open(desk.curves())
     chart = page.role("slider", "Reward and its parts, step")
     chart.focus()
     for _ in range(4):
@@ -327,7 +301,7 @@ def test_an_address_that_names_nothing_says_so(desk: Desk) -> None:
 def test_new_episodes_appear_while_a_run_goes_on_and_the_place_is_kept(browser: Any, clips: list[Clip], tmp_path: Path) -> None:
     run = tmp_path / "nano"
     bench_run(run, clips)
-    with viewing(run) as visited, desk_of(browser, visited) as desk:
+    with desk_of(browser, run) as desk:
         page = desk.open(desk.list("nano"))
         n = len(clips)
         page.page.locator(".found", has_text=f"{n} episodes").wait_for()
@@ -339,7 +313,7 @@ def test_new_episodes_appear_while_a_run_goes_on_and_the_place_is_kept(browser: 
 
 def test_a_list_of_many_draws_only_what_is_on_the_screen(browser: Any, tmp_path: Path) -> None:
     made_run(tmp_path / "long", many(3000))
-    with viewing(tmp_path / "long") as visited, desk_of(browser, visited) as desk:
+    with desk_of(browser, tmp_path / "long") as desk:
         page = desk.open(desk.list("long"))
         page.rows()
         page.page.evaluate("scrollTo(0, document.body.scrollHeight)")
@@ -349,7 +323,7 @@ def test_a_list_of_many_draws_only_what_is_on_the_screen(browser: Any, tmp_path:
 
 def test_without_the_file_numbers_stand_for_frames_and_a_word_says_why(browser: Any, tmp_path: Path) -> None:
     made_run(tmp_path / "gone", many(2))
-    with viewing(tmp_path / "gone") as visited, desk_of(browser, visited) as desk:
+    with desk_of(browser, tmp_path / "gone") as desk:
         page = desk.open(desk.address("gone"))
         page.page.get_by_text("No picture:").wait_for()
         page.page.locator("button.frame").nth(2).click()
@@ -359,7 +333,7 @@ def test_without_the_file_numbers_stand_for_frames_and_a_word_says_why(browser: 
 
 def test_a_file_that_the_browser_cannot_play_is_shown_frame_by_frame(browser: Any, clips: list[Clip], tmp_path: Path) -> None:
     bench_run(tmp_path / "odd", [unplayable(clips[0], tmp_path / "odd.mp4")])
-    with viewing(tmp_path / "odd") as visited, desk_of(browser, visited) as desk:
+    with desk_of(browser, tmp_path / "odd") as desk:
         page = desk.open(desk.address("odd"))
         page.page.get_by_text("This browser cannot play the file").wait_for()
         page.page.locator("button.frame").nth(3).click()
@@ -398,10 +372,10 @@ def test_hostile_text_in_any_field_stays_text_on_every_page(browser: Any, clips:
     verdicts = {free.id: judge_says(3, EVIL)}
     for name in ("<img src=x onerror=alert(1)>", "other"):
         made_run(tmp_path / name, [episode, free], verdicts, system=EVIL)
-    with viewing(tmp_path) as visited, desk_of(browser, visited) as desk:
-        sets = [each["id"] for run in visited.get("/api/runs")["runs"] for each in run["sets"]]
-        keys = [row["key"] for row in visited.get("/api/compare", left=sets[0], right=sets[1])["rows"]]
-        ids = [row["id"] for row in visited.get(f"/api/sets/{sets[0]}/episodes")["rows"]]
+    with desk_of(browser, tmp_path) as desk:
+        sets = [each["id"] for run in desk.visited.get("/api/runs")["runs"] for each in run["sets"]]
+        keys = [row["key"] for row in desk.visited.get("/api/compare", left=sets[0], right=sets[1])["rows"]]
+        ids = [row["id"] for row in desk.visited.get(f"/api/sets/{sets[0]}/episodes")["rows"]]
         compared = f"#/compare/{sets[0]}/{sets[1]}"
         places = ["#/", f"#/set/{sets[0]}", *(f"#/set/{sets[0]}/{each}" for each in ids), compared]
         for place in [*places, *(f"{compared}/{quote(key, safe='')}" for key in keys)]:
@@ -427,6 +401,12 @@ def test_no_script_writes_markup_or_asks_for_anything_elsewhere() -> None:
     forbidden = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "https://")
     texts = {file.name: file.read_text() for file in STATIC.iterdir()}
     assert [(name, word) for name, text in texts.items() for word in forbidden if word in text] == []
+
+
+@pytest.mark.parametrize(("name", "words"), [("STOPS", STOP_NAMES), ("CAUSES", CAUSE_NAMES)])
+def test_the_page_says_it_in_the_words_of_the_reports(name: str, words: dict[str, str]) -> None:
+    table = (STATIC / "words.js").read_text().split(f"const {name} = {{")[1].split("}")[0]
+    assert dict(re.findall(r'(\w+): "(.*)"', table)) == words
 
 
 def test_what_a_list_needs_is_small() -> None:

@@ -10,27 +10,16 @@ from deepsport.bench.diagnose import Failure
 from deepsport.bench.judged.labels import Label, labelled, read_labels
 from deepsport.bench.judged.windows import read_windows
 from deepsport.bench.result import load_result
-from viewed_runs import Clip, arena_clips, bench_run, viewing
+from viewed_runs import Clip, bench_run
 from visited_viewer import Desk, Page, desk_of
 
 FPS = 25
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
-    return arena_clips(tmp_path_factory.mktemp("clips"), 1)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the run lies, and beside it what is said of it."""
-    return tmp_path_factory.mktemp("labelled")
-
-
-@pytest.fixture(scope="module")
 def shared_desk(browser: Any, clips: list[Clip], folder: Path) -> Iterator[Desk]:
     bench_run(folder / "nano", clips)
-    with viewing(folder / "nano") as visited, desk_of(browser, visited) as desk:
+    with desk_of(browser, folder / "nano") as desk:
         yield desk
 
 
@@ -49,16 +38,11 @@ def labels_in(folder: Path) -> list[Label]:
     return list(read_labels(path).labels) if path.exists() else []
 
 
-def said(page: Page, text: str) -> None:
-    """Waits until the page says that it has saved."""
-    page.page.locator(".labels .state", has_text=text).wait_for()
-
-
 def test_a_label_is_saved_where_rejudge_reads_it(desk: Desk, folder: Path) -> None:
     page = desk.open(desk.address("nano"))
     page.page.get_by_label("Your name").fill("Anna")
     page.role("button", "Right").click()
-    said(page, "saved to nano.labels.csv")
+    page.labelled("saved to nano.labels.csv")
     (label,) = labels_in(folder)
     assert (label.right, label.labeller, label.failure) == (True, "Anna", None)
     assert labelled([label], load_result(folder / "nano").episodes).unknown == ()
@@ -66,9 +50,8 @@ def test_a_label_is_saved_where_rejudge_reads_it(desk: Desk, folder: Path) -> No
 
 def test_keys_say_that_an_answer_is_wrong_and_why(desk: Desk, folder: Path) -> None:
     page = desk.open(desk.address("nano"))
-    page.page.locator(".labels").wait_for()
     page.page.keyboard.press("w")
-    said(page, "saved")
+    page.labelled("saved")
     page.page.keyboard.press("2")
     page.until("() => document.querySelector('#failure-visual_hallucination').checked")
     page.until("() => document.querySelector('#said').textContent.startsWith('wrong, visual')")
@@ -80,7 +63,7 @@ def test_keys_say_that_an_answer_is_wrong_and_why(desk: Desk, folder: Path) -> N
 def test_points_and_right_never_contradict_each_other(desk: Desk, folder: Path) -> None:
     page = desk.open(desk.address("nano"))
     page.page.get_by_label("Points").select_option("3")
-    said(page, "saved")
+    page.labelled("saved")
     assert [(label.right, label.points) for label in labels_in(folder)] == [(False, 3)]
     page.role("button", "Right").click()
     page.until("() => document.querySelector('#points').value === ''")
@@ -90,11 +73,10 @@ def test_points_and_right_never_contradict_each_other(desk: Desk, folder: Path) 
 
 def test_undo_takes_a_label_back(desk: Desk, folder: Path) -> None:
     page = desk.open(desk.address("nano"))
-    page.page.locator(".labels").wait_for()
     page.page.keyboard.press("r")
-    said(page, "saved")
+    page.labelled("saved")
     page.page.keyboard.press("z")
-    said(page, "removed from")
+    page.labelled("removed from")
     assert labels_in(folder) == []
 
 
@@ -104,7 +86,7 @@ def test_two_people_label_beside_each_other(desk: Desk, folder: Path) -> None:
         page.page.get_by_label("Your name").fill(name)
         page.page.keyboard.press("Tab")
         page.page.keyboard.press(key)
-        said(page, "saved")
+        page.labelled("saved")
     assert sorted((label.labeller, label.right) for label in labels_in(folder)) == [("Anna", True), ("Ben", False)]
     assert page.page.locator(".labels .chip").all_inner_texts() == ["Anna: right"]
 
@@ -113,7 +95,7 @@ def test_the_name_is_remembered_and_the_label_is_there_again(desk: Desk) -> None
     page = desk.open(desk.address("nano"))
     page.page.get_by_label("Your name").fill("Anna")
     page.role("button", "Wrong").click()
-    said(page, "saved")
+    page.labelled("saved")
     page.page.reload()
     page.page.locator(".labels").wait_for()
     assert page.page.get_by_label("Your name").input_value() == "Anna"
@@ -130,9 +112,8 @@ def test_the_next_episode_follows_a_label_where_that_is_wanted(desk: Desk) -> No
 
 def test_a_labelled_row_is_marked_in_the_list_and_can_be_filtered(desk: Desk) -> None:
     page = desk.open(desk.address("nano", 1))
-    page.page.locator(".labels").wait_for()
     page.page.keyboard.press("w")
-    said(page, "saved")
+    page.labelled("saved")
     page.page.keyboard.press("Escape")
     page.until("() => document.querySelector('.row .person')?.textContent === 'wrong'")
     assert page.page.locator(".row .person").count() == 1
@@ -141,9 +122,8 @@ def test_a_labelled_row_is_marked_in_the_list_and_can_be_filtered(desk: Desk) ->
 def test_a_label_that_cannot_be_saved_says_so(desk: Desk, folder: Path) -> None:
     (folder / "nano.labels.csv").write_text("what,is,this\n1,2,3\n")
     page = desk.open(desk.address("nano"))
-    page.page.locator(".labels").wait_for()
     page.page.keyboard.press("r")
-    said(page, "Not saved")
+    page.labelled("Not saved")
     assert (folder / "nano.labels.csv").read_text() == "what,is,this\n1,2,3\n"
     page.complaints.clear()  # the browser tells of every refusal
 

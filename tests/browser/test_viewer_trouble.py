@@ -13,9 +13,9 @@ from deepsport.records import Episode, Frame
 from deepsport.video.source import FrameSource
 from made_runs import made_run
 from video_files import Recipe, write
-from viewed_runs import Clip, add_lines, arena_clips, bench_run, many, played, samples_of_step, training_run, viewing
+from viewed_runs import Clip, add_lines, bench_run, many, played, samples_of_step, training_run
 from visited_pages import open_all, overflow_px
-from visited_viewer import Desk, Page, desk_of
+from visited_viewer import Desk, desk_of
 
 HEARD = """() => {
     window.heard = 0;
@@ -35,33 +35,12 @@ TYPE_AND_OPEN = """() => {
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Clip]:
-    return arena_clips(tmp_path_factory.mktemp("clips"), 1)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("runs")
-
-
-@pytest.fixture(scope="module")
 def shared_desk(browser: Any, clips: list[Clip], folder: Path) -> Iterator[Desk]:
     bench_run(folder / "nano", clips)
     bench_run(folder / "big", clips, start=2)
     training_run(folder / "train", clips, n_steps=5)
-    with viewing(folder) as visited, desk_of(browser, visited) as desk:
+    with desk_of(browser, folder) as desk:
         yield desk
-
-
-@pytest.fixture
-def desk(shared_desk: Desk) -> Iterator[Desk]:
-    yield shared_desk
-    shared_desk.check()
-
-
-def curves(desk: Desk, step: int | None = None) -> str:
-    run = next(run["id"] for run in desk.visited.get("/api/runs")["runs"] if run["has_curves"])
-    return f"#/run/{run}/curves?stage=rl" + (f"&step={step}" if step is not None else "")
 
 
 def log_step(folder: Path, clip: Clip, step: int) -> None:
@@ -81,7 +60,7 @@ def test_a_search_that_was_not_waited_for_leaves_the_next_page_alone(desk: Desk)
 
 
 def test_samples_that_come_late_do_not_take_the_place_of_newer_ones(desk: Desk) -> None:
-    page = desk.open(curves(desk))
+    page = desk.open(desk.curves())
     late: list[Any] = []
     page.page.route("**/episodes?step=1&*", lambda route: late.append(route))
     page.page.evaluate("location.hash += '&step=1'")
@@ -98,10 +77,10 @@ def test_samples_that_come_late_do_not_take_the_place_of_newer_ones(desk: Desk) 
 def test_a_label_that_is_taken_back_does_not_go_on(desk: Desk) -> None:
     page = desk.open(desk.address("nano"))
     page.page.keyboard.press("w")
-    page.page.locator(".labels .state", has_text="saved").wait_for()
+    page.labelled("saved")
     page.page.get_by_label("go on to the next").check()
     page.page.keyboard.press("z")
-    page.page.locator(".labels .state", has_text="removed").wait_for()
+    page.labelled("removed")
     page.page.wait_for_timeout(150)
     assert "1 of" in page.page.locator(".walk").inner_text()
 
@@ -110,7 +89,7 @@ def test_wrong_waits_for_the_reason_before_it_goes_on(desk: Desk) -> None:
     page = desk.open(desk.address("nano", 2))
     page.page.get_by_label("go on to the next").check()
     page.page.keyboard.press("w")
-    page.page.locator(".labels .state", has_text="saved").wait_for()
+    page.labelled("saved")
     page.page.keyboard.press("1")
     page.page.locator(".walk", has_text="4 of").wait_for()
     row = desk.visited.episodes("nano")["rows"][2]
@@ -123,7 +102,7 @@ def test_what_was_said_in_another_window_is_heard_on_coming_back(desk: Desk) -> 
     for page in (one, other):
         page.page.get_by_label("Your name").fill("Eve")
     other.role("button", "Right").click()
-    other.page.locator(".labels .state", has_text="saved").wait_for()
+    other.labelled("saved")
     assert one.role("button", "Right").get_attribute("aria-pressed") == "false"
     one.page.get_by_label("Your name").blur()
     one.page.evaluate("dispatchEvent(new Event('focus'))")
@@ -153,7 +132,7 @@ def test_a_key_that_is_held_down_says_a_thing_once(desk: Desk) -> None:
     for _ in range(5):
         page.page.keyboard.down("r")  # without `up` between, the browser tells of a repetition
     page.page.keyboard.up("r")
-    page.page.locator(".labels .state", has_text="saved").wait_for()
+    page.labelled("saved")
     assert len(puts) == 1
 
 
@@ -178,7 +157,7 @@ def test_a_side_by_side_view_leads_to_the_next_question(desk: Desk) -> None:
 
 
 def test_curves_grow_while_the_step_that_is_read_and_the_focus_stay(desk: Desk, folder: Path, clips: list[Clip]) -> None:
-    page = desk.open(curves(desk))
+    page = desk.open(desk.curves())
     chart = page.role("slider", "Reward and its parts, step")
     chart.focus()
     for _ in range(3):
@@ -186,7 +165,7 @@ def test_curves_grow_while_the_step_that_is_read_and_the_focus_stay(desk: Desk, 
     log_step(folder, clips[0], 5)
     page.until("() => document.activeElement.getAttribute('aria-valuemax') === '5'")
     assert chart.get_attribute("aria-valuetext").startswith("step 3: reward ")
-    page.go(curves(desk, 2))
+    page.go(desk.curves(2))
     page.page.locator(".samples a").first.focus()
     log_step(folder, clips[0], 6)
     page.until("() => document.querySelector('.charts svg[role=slider]').getAttribute('aria-valuemax') === '6'")
@@ -197,7 +176,7 @@ def test_curves_grow_while_the_step_that_is_read_and_the_focus_stay(desk: Desk, 
 def test_a_run_that_goes_on_takes_no_focus_and_says_nothing_unasked(browser: Any, tmp_path: Path, clips: list[Clip]) -> None:
     run = tmp_path / "nano"
     bench_run(run, clips)
-    with viewing(run) as visited, desk_of(browser, visited) as desk:
+    with desk_of(browser, run) as desk:
         for place, address in enumerate((desk.list("nano"), "#/")):
             page = desk.open(address)
             page.page.locator(".row a, .sets a").first.focus()
@@ -210,16 +189,16 @@ def test_a_run_that_goes_on_takes_no_focus_and_says_nothing_unasked(browser: Any
 def test_a_server_that_comes_back_is_asked_again(browser: Any, tmp_path: Path, clips: list[Clip]) -> None:
     run = tmp_path / "nano"
     bench_run(run, clips)
-    with viewing(run) as visited, desk_of(browser, visited) as desk:
+    with desk_of(browser, run) as desk:
         page = desk.open()
         page.page.route("**/api/events", lambda route: route.fulfill(status=503))
         page.go(desk.list("nano")).page.reload()
         page.page.get_by_text("The server does not answer").wait_for()
         add_lines(run / EPISODES, [played(clips[0], "missed", shift=88)])
-        visited.settled()
+        desk.visited.settled()
         page.page.unroute("**/api/events")
         page.page.locator(".found", has_text=f"{len(clips) + 1} episodes").wait_for()
-        assert not page.page.locator("#link").is_visible()
+        page.page.locator("#link").wait_for(state="hidden")
         page.complaints.clear()  # the browser tells of every refusal
 
 
@@ -240,7 +219,7 @@ def odd_clips(browser: Any, clips: list[Clip], tmp_path_factory: pytest.TempPath
     root = tmp_path_factory.mktemp("odd")
     for name, (file, recipe) in CLIPS.items():
         made_run(root / name, [shown(clips[0], write(root / file, recipe), [0, 5, 12, 13, 39])])
-    with viewing(root) as visited, desk_of(browser, visited) as desk:
+    with desk_of(browser, root) as desk:
         yield desk
 
 
@@ -259,7 +238,7 @@ def test_a_click_shows_the_very_frame_of_a_clip_with_odd_times(odd_clips: Desk, 
         page.page.locator("button.frame").nth(place).click()
         assert page.settled_frame() == index
         near = [each for each in range(index - 2, index + 3) if 0 <= each < 40]
-        assert page.pictured_frame(frames_of(page), near) == index
+        assert page.pictured_frame(near) == index
     odd_clips.check()
 
 
@@ -271,11 +250,6 @@ def test_where_the_rate_varies_a_frame_that_is_not_on_record_is_said_to_be_about
     assert readout.inner_text().endswith("about frame 1")
     page.page.keyboard.press(",")
     assert readout.inner_text().endswith("· frame 0")
-
-
-def frames_of(page: Page) -> str:
-    """Where the server keeps the frames of the episode that is open."""
-    return page.page.evaluate("'/api/sets/' + location.hash.split('?')[0].split('/').slice(2).join('/episodes/') + '/frames'")
 
 
 def odd_episode(kind: str) -> Episode:
@@ -303,7 +277,7 @@ def odd_records(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Itera
     root = tmp_path_factory.mktemp("odd")
     for kind in ODD:
         made_run(root / kind, [odd_episode(kind)])
-    with viewing(root) as visited, desk_of(browser, visited) as desk:
+    with desk_of(browser, root) as desk:
         yield desk
 
 

@@ -1,13 +1,13 @@
 """Group A: what a server must survive. Real sockets, and where it is about signals a real process."""
 
 import asyncio
+import http.client
 import io
 import json
 import logging
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import PIL.Image
 import pytest
 
@@ -28,9 +29,13 @@ from chat_server import (
     Running,
     about_clip,
     asking,
+    chat_head,
     clip,
+    connect,
     data_uri,
     eventually,
+    film,
+    hold,
     image_part,
     picture,
     running,
@@ -38,10 +43,12 @@ from chat_server import (
 )
 from deepsport.actor import Actor
 from deepsport.agent.prompt import PromptStyle
-from deepsport.errors import BadConfig, ContextOverflow, PolicyError
-from deepsport.serve.chat import head_limit
-from deepsport.serve.chat.serving import chat_server
+from deepsport.errors import BadConfig, ContextOverflow, PolicyError, RunError
+from deepsport.serve import head_limit
+from deepsport.serve.chat.serving import chat_server, serve_chat
 from deepsport.serve.chat.settings import ServeConfig
+from deepsport.serve.media.settings import MediaPolicy
+from deepsport.serve.media.store import MediaStore
 
 KEY = "a-key-that-is-long-enough"
 GOOD = {"model": "reader", "messages": about_clip(4)}
@@ -82,13 +89,19 @@ def events(response: httpx2.Response) -> list[str]:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
 def test_without_a_key_only_this_machine_may_reach_the_server(host):
     with pytest.raises(BadConfig, match="no key is set"):
-        chat_server(ServeConfig(host=host, port=0), Actor(Reader(), PromptStyle.FULL), on_ready=print)
+        chat_server(ServeConfig(host=host, port=0), Actor(Reader(), PromptStyle.FULL), MediaStore(MediaPolicy()), on_ready=print)
 
 
 def test_an_address_in_use_is_a_bad_configuration(server):
     port = int(server.root.rsplit(":", 1)[1])
     with pytest.raises(BadConfig, match="cannot be listened at"):
-        chat_server(ServeConfig(port=port), Actor(Reader(), PromptStyle.FULL), on_ready=print)
+        chat_server(ServeConfig(port=port), Actor(Reader(), PromptStyle.FULL), MediaStore(MediaPolicy()), on_ready=print)
+
+
+def test_a_place_that_takes_no_media_ends_the_start_with_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(RunError, match=f"{tmp_path}/nowhere: there is no such file"):
+        serve_chat(ServeConfig(port=0), Actor(Reader(), PromptStyle.FULL), on_ready=print)
 
 
 @pytest.mark.parametrize(
@@ -277,6 +290,12 @@ def test_a_picture_too_narrow_for_any_model_is_refused(server):
     assert "1x201" in require_refused(server.post({**GOOD, "messages": messages}), 400, "media_malformed", "messages")
 
 
+def test_a_video_too_narrow_for_any_model_is_refused(server):
+    narrow = video_part(data_uri(film([np.zeros((402, 2, 3), np.uint8)] * 3)))
+    message = require_refused(server.post({**GOOD, "messages": asking(narrow)}), 400, "bad_video", "messages")
+    assert message.startswith("the video is 2x402: ")
+
+
 def test_ten_thousand_frames_in_a_data_uri_are_refused(server):
     frame = data_uri(picture(1), "image/png").partition(",")[2][:40]
     url = "data:video/jpeg;base64," + ",".join([frame] * 10_000)
@@ -321,32 +340,24 @@ def test_other_addresses_are_refused_in_the_same_form(method, path, status, serv
 # --- time and crowds
 
 
-def send_raw(server: Running, head: bytes, body: bytes = b"") -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", int(server.root.rsplit(":", 1)[1])), timeout=10)
-    connection.sendall(head + body)
-    return connection
-
-
-def chat_head(n_bytes: int) -> bytes:
-    return f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {n_bytes}\r\n\r\n".encode()
-
-
 def test_a_body_that_drips_is_given_up():
-    with running(Reader(), wait_s=0.5) as server, send_raw(server, chat_head(1000), b"{") as connection:
+    with running(Reader(), wait_s=0.5) as server, connect(server.url, chat_head(1000) + b"{") as connection:
         assert b" 408 " in connection.recv(4096)
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /health HTTP/1.1\r\nhost: loc"], ids=["nothing", "half a head"])
 def test_a_client_whose_head_does_not_come_is_hung_up_on(sent, server, monkeypatch):
     monkeypatch.setattr(head_limit, "HEAD_S", 0.3)
-    with send_raw(server, sent) as connection:
+    with connect(server.url, sent) as connection:
         assert connection.recv(4096) == b""
 
 
 def test_a_half_head_after_an_answer_is_hung_up_on_too(server, monkeypatch):
     monkeypatch.setattr(head_limit, "HEAD_S", 0.3)
-    with send_raw(server, b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n") as connection:
-        assert b" 200 " in connection.recv(4096)
+    with connect(server.url, b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n") as connection:
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        assert (answer.status, answer.read()) == (200, b'{"status":"ok"}')
         connection.sendall(b"GET /health")
         assert connection.recv(4096) == b""
 
@@ -358,15 +369,16 @@ def test_an_answer_may_take_longer_than_a_head(monkeypatch):
 
 
 def test_a_body_that_drips_holds_up_the_end_no_longer_than_the_grace():
-    with running(Reader(), wait_s=60, grace_s=0.3) as server, send_raw(server, chat_head(1000), b"{") as connection:
-        assert eventually(lambda: server.server._desk._n_taken == 1)
+    places = {"concurrency": 1, "queue": 0}
+    with running(Reader(), wait_s=60, grace_s=0.3, **places) as server, connect(server.url, chat_head(1000) + b"{") as connection:
+        assert eventually(lambda: server.post({}).status_code == 429)
         server.end()
         assert b" 503 " in connection.recv(4096)
 
 
 def test_a_body_that_breaks_off_takes_no_place_for_long():
     with running(Reader(), concurrency=1, queue=0) as server:
-        send_raw(server, chat_head(1000), b"{").close()
+        connect(server.url, chat_head(1000) + b"{").close()
         assert eventually(lambda: server.post({**GOOD, "model": "reader"}).status_code == 200)
 
 
@@ -374,8 +386,7 @@ def test_a_body_that_breaks_off_takes_no_place_for_long():
 def test_a_client_that_hangs_up_stops_the_generation(stream):
     endless = Endless()
     with running(endless) as server:
-        body = json.dumps({"model": "endless", "messages": about_clip(1), "stream": stream}).encode()
-        connection = send_raw(server, chat_head(len(body)), body)
+        connection = hold(server.url, model="endless", stream=stream)
         assert endless.begun.wait(10)
         connection.close()
         assert eventually(lambda: endless.n_stopped == 1, 5)
@@ -389,10 +400,9 @@ def test_a_client_that_hangs_up_stops_the_generation(stream):
 def test_a_client_that_hangs_up_while_it_waits_is_never_played():
     endless = Endless()
     with running(endless, concurrency=1, grace_s=0.0) as server:
-        body = json.dumps({"model": "endless", "messages": about_clip(1)}).encode()
-        first = send_raw(server, chat_head(len(body)), body)
+        first = hold(server.url, model="endless")
         assert endless.begun.wait(10)
-        second = send_raw(server, chat_head(len(body)), body)
+        second = hold(server.url, model="endless")
         assert eventually(lambda: server.metric("deepsport_queued") == 1)
         second.close()
         assert eventually(lambda: server.metric("deepsport_queued") == 0)
@@ -404,8 +414,7 @@ def test_a_client_that_hangs_up_while_it_waits_is_never_played():
 def test_a_full_queue_is_a_429_that_says_when_to_come_back():
     endless = Endless()
     with running(endless, concurrency=1, queue=1, grace_s=0.0) as server:
-        body = json.dumps({"model": "endless", "messages": about_clip(1)}).encode()
-        held = [send_raw(server, chat_head(len(body)), body) for _ in range(2)]
+        held = [hold(server.url, model="endless") for _ in range(2)]
         assert endless.begun.wait(10)
         assert eventually(lambda: server.metric("deepsport_queued") == 1)
         response = server.post({"model": "endless", "messages": about_clip(1)})
@@ -418,7 +427,7 @@ def test_a_full_queue_is_a_429_that_says_when_to_come_back():
 def sent_to_the_end(server: Running, n_bytes: int, *headers: str) -> bytes:
     """What a client reads that looks for an answer only when it has sent everything, in steps."""
     head = chat_head(n_bytes).replace(b"\r\n\r\n", "".join(f"\r\n{each}" for each in headers).encode() + b"\r\n\r\n")
-    with send_raw(server, head) as connection:
+    with connect(server.url, head) as connection:
         for _ in range(16):
             time.sleep(0.02)
             connection.sendall(b" " * (n_bytes // 16))
@@ -428,8 +437,7 @@ def sent_to_the_end(server: Running, n_bytes: int, *headers: str) -> bytes:
 def test_the_429_reaches_a_client_that_is_still_sending():
     endless = Endless()
     with running(endless, concurrency=1, queue=0, grace_s=0.0) as server:
-        body = json.dumps({"model": "endless", "messages": about_clip(1)}).encode()
-        held = send_raw(server, chat_head(len(body)), body)
+        held = hold(server.url, model="endless")
         assert endless.begun.wait(10)
         assert b" 429 " in sent_to_the_end(server, 8 * 2**20)
         held.close()
@@ -446,8 +454,7 @@ def test_the_401_reaches_a_client_that_is_still_sending(locked):
 def test_a_turn_that_does_not_come_is_a_503():
     endless = Endless()
     with running(endless, concurrency=1, wait_s=0.5, grace_s=0.0) as server:
-        body = json.dumps({"model": "endless", "messages": about_clip(1)}).encode()
-        held = send_raw(server, chat_head(len(body)), body)
+        held = hold(server.url, model="endless")
         assert endless.begun.wait(10)
         response = server.post({"model": "endless", "messages": about_clip(1)})
         require_refused(response, 503, "queue_timeout")
@@ -513,8 +520,7 @@ def test_no_more_requests_have_their_pictures_in_memory_than_are_played_and_a_vi
     endless = Endless()
     pictures = {"model": "endless", "messages": asking(image_part(data_uri(picture(1), "image/png")))}
     with running(endless, concurrency=1, wait_s=1.0, grace_s=0.0) as server:
-        body = json.dumps(pictures).encode()
-        held = send_raw(server, chat_head(len(body)), body)
+        held = hold(server.url, **pictures)
         assert endless.begun.wait(10)
         brought = server.metric("deepsport_media_bytes_total")
         require_refused(server.post(pictures), 503, "queue_timeout")
@@ -675,14 +681,10 @@ def test_a_stream_that_outlives_the_grace_is_told_and_closed_with_done(tmp_path)
 
 
 def test_a_second_signal_ends_at_once(tmp_path):
-    with process("endless", 60, tmp_path) as (serving, url):
-        body = json.dumps({"model": "endless", "messages": about_clip(1)}).encode()
-        port = int(url.removesuffix("/v1").rsplit(":", 1)[1])
-        with socket.create_connection(("127.0.0.1", port)) as connection:
-            connection.sendall(chat_head(len(body)) + body)
-            assert eventually(lambda: in_flight(url))
-            serving.send_signal(signal.SIGTERM)
-            time.sleep(0.5)
-            assert serving.poll() is None
-            serving.send_signal(signal.SIGTERM)
-            assert serving.wait(3) == 128 + signal.SIGTERM
+    with process("endless", 60, tmp_path) as (serving, url), hold(url, model="endless"):
+        assert eventually(lambda: in_flight(url))
+        serving.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        assert serving.poll() is None
+        serving.send_signal(signal.SIGTERM)
+        assert serving.wait(3) == 128 + signal.SIGTERM

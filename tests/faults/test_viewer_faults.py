@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import socket
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,6 +45,13 @@ def nano(tmp_path: Path) -> Path:
     return made_run(tmp_path / "nano", many(3)).folder
 
 
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Generator[Visited]:
+    """One viewer for all who only ask, or must be refused."""
+    with viewing(made_run(tmp_path_factory.mktemp("asked") / "nano", many(3)).folder) as seen:
+        yield seen
+
+
 def test_hostile_texts_leave_as_json_and_nothing_else(tmp_path: Path) -> None:
     hostile = question(EVIL, video=f"{EVIL.replace('/', '')}.mp4", sport=EVIL, gold=Choice(options=(EVIL, "b"), answer="b"))
     made_run(tmp_path / "nano", [episode(EVIL, [], hostile).model_copy(update={"detail": EVIL})])
@@ -61,8 +69,8 @@ def test_hostile_texts_leave_as_json_and_nothing_else(tmp_path: Path) -> None:
     ["/", "/static/main.js", "/api/runs", "/nothing", "/api/sets/x/episodes", "/api/events?x", "/static/nothing", "/docs"],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
-def test_every_answer_carries_the_content_policy(nano: Path, target: str, method: str) -> None:
-    with viewing(nano) as seen, seen.client.stream(method, target) as reply:
+def test_every_answer_carries_the_content_policy(seen: Visited, target: str, method: str) -> None:
+    with seen.client.stream(method, target) as reply:
         assert reply.headers["content-security-policy"].startswith(POLICY)
         assert "unsafe" not in reply.headers["content-security-policy"]
         assert reply.headers["x-frame-options"] == "DENY"
@@ -71,18 +79,16 @@ def test_every_answer_carries_the_content_policy(nano: Path, target: str, method
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost.evil.example", "", "[::1", "a@localhost.x"]
 )
-def test_a_name_that_was_bound_to_this_address_is_refused(nano: Path, host: str) -> None:
-    with viewing(nano) as seen:
-        status, headers, content = asked(seen, "/api/runs", Host=host)
+def test_a_name_that_was_bound_to_this_address_is_refused(seen: Visited, host: str) -> None:
+    status, headers, content = asked(seen, "/api/runs", Host=host)
     assert status in (400, 421)
     assert b"nano" not in content
     assert status == 400 or headers["content-security-policy"].startswith(POLICY)
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:9", "127.0.0.1", "[::1]:80"])
-def test_the_names_of_this_machine_are_answered(nano: Path, host: str) -> None:
-    with viewing(nano) as seen:
-        assert asked(seen, "/api/runs", Host=host)[0] == 200
+def test_the_names_of_this_machine_are_answered(seen: Visited, host: str) -> None:
+    assert asked(seen, "/api/runs", Host=host)[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -96,16 +102,15 @@ def test_the_names_of_this_machine_are_answered(nano: Path, host: str) -> None:
     ],
 )
 @pytest.mark.parametrize(("method", "what"), [("PUT", "label"), ("DELETE", "label"), ("PUT", "window"), ("DELETE", "window")])
-def test_a_page_of_others_cannot_say_anything(nano: Path, headers: dict[str, str], method: str, what: str) -> None:
-    with viewing(nano) as seen:
-        status, _, content = asked(seen, first(seen, f"/{what}"), method=method, **headers)
+def test_a_page_of_others_cannot_say_anything(seen: Visited, headers: dict[str, str], method: str, what: str) -> None:
+    status, _, content = asked(seen, first(seen, f"/{what}"), method=method, **headers)
     assert (status, json.loads(content)["error"]["type"]) == (403, "foreign_page")
-    assert sorted(path.name for path in nano.parent.iterdir()) == ["nano"]
+    (run,) = seen.catalogue.runs.values()
+    assert sorted(path.name for path in run.place.path.parent.iterdir()) == ["nano"]
 
 
-def test_nothing_is_answered_to_other_origins(nano: Path) -> None:
-    with viewing(nano) as seen:
-        status, headers, _ = asked(seen, "/api/runs", method="OPTIONS", Origin="http://evil.example")
+def test_nothing_is_answered_to_other_origins(seen: Visited) -> None:
+    status, headers, _ = asked(seen, "/api/runs", method="OPTIONS", Origin="http://evil.example")
     assert status == 403
     assert not [name for name in headers if name.startswith("access-control")]
 
@@ -129,11 +134,10 @@ def test_nothing_is_answered_to_other_origins(nano: Path) -> None:
 @pytest.mark.parametrize(
     "prefix", ["/", "/static/", "/api/sets/", "/api/sets/SID/episodes/", "/api/sets/SID/episodes/EID/frames/", "/api/runs/"]
 )
-def test_no_path_leads_to_a_file(nano: Path, prefix: str, path: str) -> None:
-    with viewing(nano) as seen:
-        eid = first(seen).rpartition("/")[2]
-        target = (prefix + path).replace("SID", seen.the_set()).replace("EID", eid)
-        status, headers, content = asked(seen, target)
+def test_no_path_leads_to_a_file(seen: Visited, prefix: str, path: str) -> None:
+    eid = first(seen).rpartition("/")[2]
+    target = (prefix + path).replace("SID", seen.the_set()).replace("EID", eid)
+    status, headers, content = asked(seen, target)
     assert b"root:" not in content
     if target not in ("/", "/api/sets/" + "."):
         assert status in (301, 307, 400, 404, 422), (target, content[:200])
@@ -141,9 +145,8 @@ def test_no_path_leads_to_a_file(nano: Path, prefix: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["/static", "/static/", "/api", "/api/", "/docs", "/redoc", "/openapi.json"])
-def test_there_is_no_listing_and_no_description_of_the_api(nano: Path, target: str) -> None:
-    with viewing(nano) as seen:
-        reply = seen.client.get(target, follow_redirects=True)
+def test_there_is_no_listing_and_no_description_of_the_api(seen: Visited, target: str) -> None:
+    reply = seen.client.get(target, follow_redirects=True)
     assert reply.status_code == 404
     assert "main.js" not in reply.text
 
@@ -198,9 +201,8 @@ def test_no_answer_but_the_raw_record_names_a_folder(tmp_path: Path) -> None:
         {"sport": ["x"] * 201},
     ],
 )
-def test_a_filter_that_cannot_be_is_refused_in_words(nano: Path, query: dict[str, Any]) -> None:
-    with viewing(nano) as seen:
-        reply = seen.client.get(f"/api/sets/{seen.the_set()}/episodes", params=query)
+def test_a_filter_that_cannot_be_is_refused_in_words(seen: Visited, query: dict[str, Any]) -> None:
+    reply = seen.client.get(f"/api/sets/{seen.the_set()}/episodes", params=query)
     assert (reply.status_code, reply.json()["error"]["type"]) == (422, "bad_request")
     assert next(iter(query)) in reply.json()["error"]["message"]
 
@@ -208,9 +210,8 @@ def test_a_filter_that_cannot_be_is_refused_in_words(nano: Path, query: dict[str
 @pytest.mark.parametrize(
     "query", [{"offset": 2**31 - 1}, {"sport": EVIL}, {"text": '"""'}, {"text": "\x00"}, {"step": "99999999999"}]
 )
-def test_a_filter_that_finds_nothing_is_an_empty_list(nano: Path, query: dict[str, Any]) -> None:
-    with viewing(nano) as seen:
-        found = seen.episodes(**query)
+def test_a_filter_that_finds_nothing_is_an_empty_list(seen: Visited, query: dict[str, Any]) -> None:
+    found = seen.episodes(**query)
     assert found["n_total"] == 3
     assert found["rows"] == [] or query.get("text") == '"""'
 
@@ -225,9 +226,8 @@ def test_a_filter_that_finds_nothing_is_an_empty_list(nano: Path, query: dict[st
         "/frames/0.jpg?width=99999",
     ],
 )
-def test_a_frame_that_cannot_be_is_refused(nano: Path, what: str) -> None:
-    with viewing(nano) as seen:
-        reply = seen.client.get(first(seen, what))
+def test_a_frame_that_cannot_be_is_refused(seen: Visited, what: str) -> None:
+    reply = seen.client.get(first(seen, what))
     assert (reply.status_code, reply.json()["error"]["type"]) == (422, "bad_request")
 
 
@@ -243,9 +243,8 @@ def test_a_frame_that_cannot_be_is_refused(nano: Path, what: str) -> None:
         "/api/compare?left=SID&right=none",
     ],
 )
-def test_an_unknown_id_is_not_found(nano: Path, target: str) -> None:
-    with viewing(nano) as seen:
-        reply = seen.client.get(target.replace("SID", seen.the_set()))
+def test_an_unknown_id_is_not_found(seen: Visited, target: str) -> None:
+    reply = seen.client.get(target.replace("SID", seen.the_set()))
     assert reply.status_code in (404, 405)
     assert set(reply.json()["error"]) == {"message", "type"}
 

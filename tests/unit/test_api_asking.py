@@ -317,6 +317,14 @@ def test_a_question_without_words_is_refused(question, match):
         ds.ask(match, question, model=Scripted([ANSWER]))
 
 
+@pytest.mark.parametrize("asked", [{"question": "Who?\ud800"}, {"options": ["a", "\ud800"]}, {"sport": "\ud800"}])
+def test_half_a_surrogate_pair_is_told_before_a_model_is_asked(asked, match):
+    with pytest.raises(ds.BadConfig, match="surrogates not allowed"):
+        ds.ask(match, **{"question": "Who?", **asked}, model=Scripted([]))
+    with pytest.raises(ValueError, match="surrogates not allowed"):
+        ds.Question(id="q", video="a.mp4", text="\ud800")
+
+
 def test_options_may_be_numbers(match):
     assert ds.ask(match, "How many?", options=[1, 2], model=Scripted([ANSWER])).question.text == "How many? Options: 1, 2."
 

@@ -93,15 +93,20 @@ def test_questions_may_be_records_and_stand_in_the_run(arena, tmp_path, monkeypa
     assert again.episodes == run.episodes
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Of the files of a run, but for that which tells who holds it."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != ".lock"}
+
+
 @pytest.mark.parametrize("changed", ["another text", "one less"])
 def test_a_run_begun_with_other_records_is_left_as_it_is(changed, arena, tmp_path):
     questions = load_questions(arena)[:3]
     ds.evaluate(questions, model=Scripted(guess), out=tmp_path)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    before = contents(tmp_path)
     others = questions[:2] if changed == "one less" else [*questions[:2], questions[2].model_copy(update={"text": "Why?"})]
     with pytest.raises(ds.RunError, match="other questions"):
         ds.evaluate(others, model=Scripted(guess), out=tmp_path)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert contents(tmp_path) == before
     assert len(ds.evaluate(others, model=Scripted(guess), out=tmp_path, fresh=True)) == len(others)
 
 

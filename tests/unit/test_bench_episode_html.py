@@ -26,9 +26,9 @@ def tags(page: str) -> set[str]:
 
 def poisoned(text: str) -> Episode:
     """An episode with `text` wherever text can stand."""
-    asked = question(video=f"{text}.mp4", gold=Choice(options=(text, f"not {text}"), answer=text), sport=text)
+    asked = question(video=f"{text}.mp4", gold=Choice(options=(text, f"not {text}"), answer=text))
     turns = [look(28, 42, thought=text), malformed(text).model_copy(update={"note": text, "answer": text})]
-    made = episode(text, turns, asked.model_copy(update={"id": text, "text": text}))
+    made = episode(text, turns, asked.model_copy(update={"id": text, "text": text, "sport": text}))
     return made.model_copy(update={"detail": text, "policy": text})
 
 

@@ -153,9 +153,8 @@ def test_the_desk_takes_so_many_and_says_when_there_may_be_room():
         with pytest.raises(Refused) as raised, desk.place():
             pass
         assert (raised.value.status, raised.value.retry_after_s) == (429, 6.0)
-    with desk.place():
-        assert not desk.is_empty()
-    assert desk.is_empty()
+    with desk.place(), desk.place():
+        pass
 
 
 @pytest.mark.parametrize(("mean_s", "expected_s"), [(0.001, 1.0), (1e6, 60.0), (math.inf, 60.0)])
@@ -165,14 +164,28 @@ def test_clients_are_told_to_wait_a_second_at_least_and_a_minute_at_most(mean_s,
         assert desk.retry_after_s == expected_s
 
 
-def test_an_ending_desk_lets_nobody_in_and_stops_what_outlives_the_grace():
-    desk = Desk(5, 1, lambda: 1.0, 0.0)
-    with desk.place():
-        desk.end()
-        assert not desk.is_empty()
-        assert desk.over.is_set()
-        with pytest.raises(Refused, match="shutting down"), desk.place():
-            pass
+def test_a_closing_desk_lets_nobody_in_stops_what_outlives_the_grace_and_waits_until_all_have_gone():
+    async def close() -> None:
+        desk = Desk(5, 1, lambda: 1.0, 0.0)
+        with desk.place():
+            closing = asyncio.create_task(desk.close())
+            await asyncio.wait_for(desk.over.wait(), 5)
+            assert desk.is_ending
+            assert not closing.done()
+            with pytest.raises(Refused, match="shutting down"), desk.place():
+                pass
+        await asyncio.wait_for(closing, 5)
+
+    asyncio.run(close())
+
+
+def test_within_the_grace_nothing_is_told_to_stop():
+    async def close() -> bool:
+        desk = Desk(5, 1, lambda: 1.0, 60.0)
+        await asyncio.wait_for(desk.close(), 5)
+        return desk.over.is_set()
+
+    assert not asyncio.run(close())
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,8 @@
 """A model of this process stops at the next token once nobody waits for its answer."""
 
-import json
-import socket
 from pathlib import Path
 
-from chat_server import about_clip, eventually, running
+from chat_server import eventually, hold, running
 from tiny_models import wide_nano
 
 
@@ -19,10 +17,7 @@ def test_a_client_that_hangs_up_stops_a_local_model(tmp_path: Path) -> None:
 
     policy.engine._decode = counted  # type: ignore[method-assign]
     with running(policy, model="nano") as server:
-        body = json.dumps({"model": "nano", "messages": about_clip(1), "max_tokens": 4096, "temperature": 2, "seed": 3}).encode()
-        with socket.create_connection(("127.0.0.1", int(server.root.rsplit(":", 1)[1]))) as connection:
-            head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
-            connection.sendall(head.encode() + body)
+        with hold(server.url, model="nano", max_tokens=4096, temperature=2, seed=3):
             assert eventually(lambda: len(sampled) > 3), "it never began"
         assert eventually(lambda: server.metric("deepsport_hung_up_total") == 1)
         assert eventually(lambda: policy.engine._task is not None and policy.engine._task.done(), 2)

@@ -61,9 +61,9 @@ def brought_of(*parts: MediaPart, policy: MediaPolicy = CLOSED) -> Brought:
     """What they become, though the file of a clip is gone by then."""
 
     async def bring() -> Brought:
-        store = MediaStore(policy)
-        async with store, store.bring(parts) as brought:
-            return brought
+        with MediaStore(policy) as store:
+            async with store.bring(parts) as brought:
+                return brought
 
     return asyncio.run(bring())
 
@@ -146,10 +146,10 @@ def test_a_video_in_a_data_uri_arrives_byte_for_byte(n_bytes: int) -> None:
     content = np.random.default_rng(n_bytes).bytes(n_bytes)
 
     async def bring() -> None:
-        store = MediaStore(MediaPolicy())
-        async with store, store.bring([video(content)]) as brought:
-            assert isinstance(brought, Clip)
-            assert (Path(brought.path).read_bytes(), brought.n_bytes) == (content, n_bytes)
+        with MediaStore(MediaPolicy()) as store:
+            async with store.bring([video(content)]) as brought:
+                assert isinstance(brought, Clip)
+                assert (Path(brought.path).read_bytes(), brought.n_bytes) == (content, n_bytes)
 
     asyncio.run(bring())
 
@@ -231,7 +231,7 @@ def test_a_damaged_picture_is_read_or_refused_and_nothing_else(form: str) -> Non
 
     async def bring() -> int:
         n_refused = 0
-        async with MediaStore(MediaPolicy()) as store:
+        with MediaStore(MediaPolicy()) as store:
             for _ in range(150):
                 damaged = bytearray(whole)
                 for place in random.integers(0, len(whole), 4):
@@ -341,7 +341,7 @@ def held(store_parent: Path) -> list[str]:
 
 def test_what_was_brought_is_there_for_as_long_as_somebody_looks_at_it_and_no_longer(tmp_path: Path) -> None:
     async def bring() -> None:
-        async with MediaStore(MediaPolicy(), parent=tmp_path) as store:
+        with MediaStore(MediaPolicy(), parent=tmp_path) as store:
             async with store.bring([video(b"same")]) as first:
                 inode = os.stat(first.path).st_ino
                 async with store.bring([video(b"same")]) as second:
@@ -356,19 +356,16 @@ def test_what_was_brought_is_there_for_as_long_as_somebody_looks_at_it_and_no_lo
 
 
 def test_nobody_else_may_enter_the_folder(tmp_path: Path) -> None:
-    async def bring() -> int:
-        async with MediaStore(MediaPolicy(), parent=tmp_path):
-            (folder,) = tmp_path.iterdir()
-            return folder.stat().st_mode & 0o777
-
-    assert asyncio.run(bring()) == 0o700
+    with MediaStore(MediaPolicy(), parent=tmp_path):
+        (folder,) = tmp_path.iterdir()
+        assert folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_cancelled_request_leaves_nothing_behind(tmp_path: Path) -> None:
     async def bring(server: FetchServer) -> None:
         host = f"127.0.0.1:{server.port}"
         policy = MediaPolicy(hosts=(host,), networks=("127.0.0.0/8",))
-        async with MediaStore(policy, parent=tmp_path) as store:
+        with MediaStore(policy, parent=tmp_path) as store:
 
             async def one() -> None:
                 async with store.bring([MediaPart(kind="video", url=f"http://{host}/clip.mp4")]):
@@ -388,7 +385,7 @@ def test_a_cancelled_request_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_a_fault_of_whoever_looks_is_theirs_and_the_medium_goes(tmp_path: Path) -> None:
     async def bring() -> None:
-        async with MediaStore(MediaPolicy(), parent=tmp_path) as store:
+        with MediaStore(MediaPolicy(), parent=tmp_path) as store:
             with pytest.raises(FileNotFoundError):
                 async with store.bring([video(b"a")]):
                     raise FileNotFoundError
@@ -405,9 +402,9 @@ from deepsport.serve.media.settings import MediaPolicy
 from deepsport.serve.media.store import MediaStore
 
 async def main():
-    store = MediaStore(MediaPolicy(), parent=Path(sys.argv[1]))
-    async with store, store.bring([MediaPart(kind="video", url="data:video/mp4;base64,AAAA")]):
-        os.kill(os.getpid(), signal.SIGKILL)
+    with MediaStore(MediaPolicy(), parent=Path(sys.argv[1])) as store:
+        async with store.bring([MediaPart(kind="video", url="data:video/mp4;base64,AAAA")]):
+            os.kill(os.getpid(), signal.SIGKILL)
 
 asyncio.run(main())
 """
@@ -425,10 +422,11 @@ def test_what_a_killed_server_left_is_removed_by_the_next_one_and_what_a_living_
     (tmp_path / "deepsport-media-link").symlink_to(elsewhere)
 
     async def start() -> None:
-        async with MediaStore(MediaPolicy(), parent=tmp_path) as living, living.bring([video(b"a")]) as brought:
-            assert not left.exists()
-            async with MediaStore(MediaPolicy(), parent=tmp_path):
-                assert Path(brought.path).exists()
+        with MediaStore(MediaPolicy(), parent=tmp_path) as living:
+            async with living.bring([video(b"a")]) as brought:
+                assert not left.exists()
+                with MediaStore(MediaPolicy(), parent=tmp_path):
+                    assert Path(brought.path).exists()
 
     asyncio.run(start())
     assert {path.name for path in tmp_path.iterdir()} == {"deepsport-media-of-somebody", "deepsport-media-link", "elsewhere"}
@@ -436,24 +434,19 @@ def test_what_a_killed_server_left_is_removed_by_the_next_one_and_what_a_living_
 
 
 def test_a_place_that_cannot_be_written_is_an_error_of_the_run(tmp_path: Path) -> None:
-    async def start() -> None:
-        async with MediaStore(MediaPolicy(), parent=tmp_path / "nowhere"):
-            pass
-
-    with pytest.raises(RunError):
-        asyncio.run(start())
+    with pytest.raises(RunError), MediaStore(MediaPolicy(), parent=tmp_path / "nowhere"):
+        pass
 
 
 def test_a_brought_video_is_decoded_and_the_same_again_gives_the_same_frames(tmp_path: Path) -> None:
     content = write(tmp_path / "clip.mp4", Recipe(n_frames=10)).read_bytes()
 
     async def bring() -> None:
-        async with MediaStore(MediaPolicy()) as store:
-            with FrameSource(trusted=False) as source:
-                for _ in range(2):
-                    async with store.bring([video(content)]) as brought:
-                        assert source.info(brought.path).n_frames == 10
-                        assert len(source.look(brought.path, [0, 9])) == 2
+        with MediaStore(MediaPolicy()) as store, FrameSource(trusted=False) as source:
+            for _ in range(2):
+                async with store.bring([video(content)]) as brought:
+                    assert source.info(brought.path).n_frames == 10
+                    assert len(source.look(brought.path, [0, 9])) == 2
 
     asyncio.run(bring())
 

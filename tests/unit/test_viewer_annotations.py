@@ -1,5 +1,6 @@
 """What people say in the viewer: labels and windows, in files that other commands read and other programs change."""
 
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,9 +11,16 @@ from deepsport.bench.judged.windows import read_windows
 from deepsport.errors import BadRecord
 from made_episodes import episode, look, question
 from made_runs import made_run
-from viewed_runs import Visited, many, viewing
+from viewed_runs import Visited, many, viewing, write_lines
 
 HEADER = "episode_id,question_id,right,points,failure,labeller\n"
+
+
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Generator[Visited]:
+    """One viewer for all who must be refused."""
+    with viewing(made_run(tmp_path_factory.mktemp("refusing") / "nano", many(1)).folder) as seen:
+        yield seen
 
 
 def address(seen: Visited, row: int = 0, what: str = "label") -> str:
@@ -39,6 +47,21 @@ def test_a_label_shows_in_the_list_and_can_be_filtered_by(tmp_path: Path) -> Non
         found = seen.settled().episodes(label="right")
         assert dict(found["facets"]["label"]) == {"none": 2, "right": 1, "classed": 1}
         assert found["rows"][0]["label"] == {"labeller": "anna", "right": True, "points": None, "failure": None}
+
+
+OTHERS_DIFFER = "q0/0,,yes,anna\nq0/0,,no,ben\n"
+OWN_BY_QUESTION = "q0/0,,yes,anna\n,q0,no,me\n"
+NONE_OWN = ",q0,no,anna\nq0/0,,yes,ben\n"
+
+
+@pytest.mark.parametrize(("rows", "first"), [(OTHERS_DIFFER, "right"), (OWN_BY_QUESTION, "wrong"), (NONE_OWN, "right")])
+def test_of_several_labels_the_list_shows_and_filters_by_the_same_one(tmp_path: Path, rows: str, first: str) -> None:
+    made_run(tmp_path / "nano", many(1))
+    (tmp_path / "nano.labels.csv").write_text(f"episode_id,question_id,right,labeller\n{rows}")
+    with viewing(tmp_path / "nano", labeller="me") as seen:
+        found = seen.episodes()
+    assert dict(found["facets"]["label"]) == {first: 1}
+    assert found["rows"][0]["label"]["right"] is (first == "right")
 
 
 def test_saying_nothing_takes_a_label_back_and_deleting_does_too(tmp_path: Path) -> None:
@@ -122,12 +145,11 @@ def test_labels_that_many_save_at_once_are_all_kept(tmp_path: Path) -> None:
         "right",
     ],
 )
-def test_a_label_that_cannot_be_is_refused_and_nothing_is_written(tmp_path: Path, body: object) -> None:
-    made_run(tmp_path / "nano", many(1))
-    with viewing(tmp_path / "nano") as seen:
-        reply = seen.put(address(seen), body)
+def test_a_label_that_cannot_be_is_refused_and_nothing_is_written(refusing: Visited, body: object) -> None:
+    reply = refusing.put(address(refusing), body)
     assert (reply.status_code, reply.json()["error"]["type"]) == (422, "bad_request")
-    assert not (tmp_path / "nano.labels.csv").exists()
+    (one,) = refusing.catalogue.sets.values()
+    assert not one.annotations.labels.path.exists()
 
 
 def test_a_window_can_be_set_right_and_taken_back(tmp_path: Path) -> None:
@@ -157,14 +179,13 @@ def test_a_window_can_be_set_right_and_taken_back(tmp_path: Path) -> None:
         {"start_s": "x", "end_s": 1},
     ],
 )
-def test_a_window_that_cannot_be_is_refused(tmp_path: Path, body: object) -> None:
-    made_run(tmp_path / "nano", many(1))
-    with viewing(tmp_path / "nano") as seen:
-        content = str(body).replace("'", '"').replace("inf", "1e309")
-        at = address(seen, what="window")
-        reply = seen.client.put(at, content=content, headers={"X-DeepSport": "1", "Content-Type": "application/json"})
+def test_a_window_that_cannot_be_is_refused(refusing: Visited, body: object) -> None:
+    content = str(body).replace("'", '"').replace("inf", "1e309")
+    at = address(refusing, what="window")
+    reply = refusing.client.put(at, content=content, headers={"X-DeepSport": "1", "Content-Type": "application/json"})
     assert (reply.status_code, reply.json()["error"]["type"]) == (422, "bad_request")
-    assert not (tmp_path / "nano.windows.csv").exists()
+    (one,) = refusing.catalogue.sets.values()
+    assert not one.annotations.windows.path.exists()
 
 
 @pytest.mark.parametrize(
@@ -178,6 +199,7 @@ def test_a_window_that_cannot_be_is_refused(tmp_path: Path, body: object) -> Non
         ("question_id,start_s,end_s\n,1,2\n", "which question"),
         ("question_id,start_s,end_s\nq,1,2\nq,1,3\n", "two windows of question 'q'"),
         ("question_id,start_s,end_s\nq,1\n", "more or fewer cells"),
+        ("question_id,start_s,Start_s,end_s\nq,1,2,3\n", "names differ in capitals only"),
         ("", "empty"),
     ],
 )
@@ -196,8 +218,6 @@ def test_windows_of_a_spreadsheet_are_read_and_empty_rows_passed_over(tmp_path: 
 
 
 def test_a_run_with_several_sets_has_a_file_of_labels_for_each(tmp_path: Path) -> None:
-    from viewed_runs import write_lines
-
     for name in ("sft", "rl"):
         write_lines(tmp_path / "demo" / "episodes" / f"{name}.jsonl", many(1))
     with viewing(tmp_path / "demo") as seen:

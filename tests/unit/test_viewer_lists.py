@@ -14,17 +14,15 @@ from deepsport.records import Episode
 from deepsport.serve.viewer.comparison import Flip, pair_up
 from deepsport.serve.viewer.episode_table import Table, View
 from deepsport.serve.viewer.filters import Filters, Sort, choose, code, holds, words_of
-from deepsport.serve.viewer.growing_file import GrowingFile, LongLineError
+from deepsport.serve.viewer.growing_file import GrowingFile, Line, LongLineError, Place
 from deepsport.serve.viewer.line_to_row import Entry, SetKind, facts_of, text_of
 from made_episodes import episode, look, question
 from made_runs import judged, made_run
-from viewed_runs import add_lines, judge_says, many, samples_of_step, viewing, write_lines
+from viewed_runs import add_lines, judge_says, many, samples_of_step, unreal_clip, viewing, write_lines
 
 
 def viewed(episodes: list[Episode], *, runs: tuple[int, ...] = ()) -> View:
     """A table of these episodes."""
-    from deepsport.serve.viewer.growing_file import Line, Place
-
     table = Table()
     for number, each in enumerate(episodes):
         run = runs[number] if runs else 0
@@ -231,9 +229,7 @@ def test_a_diagnosis_gives_the_cause_and_one_of_another_answer_does_not(tmp_path
 
 
 def test_of_a_step_that_was_sampled_anew_only_the_later_samples_are_shown(tmp_path: Path) -> None:
-    from viewed_runs import Clip, _unreal
-
-    clip = Clip(_unreal(), 100, 25)
+    clip = unreal_clip()
     first = [sample for step in range(3) for sample in samples_of_step(clip, step)]
     anew = [
         sample.model_copy(update={"episode": sample.episode.model_copy(update={"id": f"anew {sample.episode.id}"})})

@@ -7,23 +7,22 @@ is part of the episode, which then says so.
 import asyncio
 import os
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from math import inf
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from deepsport.actor import Actor
 from deepsport.agent.prompt import with_options
-from deepsport.agent.rollout import Limits, run_episode
+from deepsport.agent.rollout import Limits, OnTurn, run_episode
 from deepsport.api.desk import desk
 from deepsport.api.models import ModelLike, actor_of
 from deepsport.config import load
 from deepsport.errors import BadConfig
 from deepsport.policy.base import Sampling
-from deepsport.records import Episode, Question, Turn
+from deepsport.records import Episode, Question
 from deepsport.video.source import VideoInfo
-
-OnTurn = Callable[[Turn], None]
 
 
 def ask(
@@ -55,12 +54,12 @@ def ask(
 
     Raises BadVideo for a file that cannot be read, BadConfig, and PolicyError for a model that is not there. A model that fails
     while it answers ends the episode: `.answer` is None then, `.stop` says why and `.detail` by what."""
-    asked = _asked(video, question, options, sport)
-    asking = _Asking(asked, _limits(max_turns), _sampling(max_tokens, temperature, seed), on_turn)
+    asked, limits = _asked(video, question, options, sport), _limits(max_turns)
+    sampling = _sampling(max_tokens, temperature, seed)
     info = desk().source.info(asked.video)  # a bad file is told before a model is loaded
     actor = actor_of(model, endpoint)
     _warn_if_out_of_place(actor, info)
-    return desk().wait_for(asking.episode(actor))
+    return desk().wait_for(_episode(asked, actor, limits, sampling, on_turn))
 
 
 async def ask_async(
@@ -80,28 +79,17 @@ async def ask_async(
     """`ask`, awaited. Of many at once, say with `asyncio.gather`, the model answers the replies that are due together.
 
     A policy of your own replies on your event loop. Raises as `ask`."""
-    asked = _asked(video, question, options, sport)
-    asking = _Asking(asked, _limits(max_turns), _sampling(max_tokens, temperature, seed), on_turn)
+    asked, limits = _asked(video, question, options, sport), _limits(max_turns)
+    sampling = _sampling(max_tokens, temperature, seed)
     info = await asyncio.to_thread(desk().source.info, asked.video)
     actor = await asyncio.to_thread(actor_of, model, endpoint)
     _warn_if_out_of_place(actor, info)
-    return await asking.episode(actor)
+    return await _episode(asked, actor, limits, sampling, on_turn)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asking:
-    """A question and how it is asked."""
-
-    question: Question
-    limits: Limits
-    sampling: Sampling
-    on_turn: OnTurn | None
-
-    async def episode(self, actor: Actor) -> Episode:
-        limits = self.limits.model_copy(update={"style": actor.style})
-        return await run_episode(
-            self.question, actor.policy, desk().source, limits=limits, sampling=self.sampling, on_turn=self.on_turn
-        )
+async def _episode(asked: Question, actor: Actor, limits: Limits, sampling: Sampling, on_turn: OnTurn | None) -> Episode:
+    limits = limits.model_copy(update={"style": actor.style})
+    return await run_episode(asked, actor.policy, desk().source, limits=limits, sampling=sampling, on_turn=on_turn)
 
 
 def _limits(max_turns: int) -> Limits:
@@ -117,15 +105,17 @@ def _sampling(max_tokens: int, temperature: float, seed: int) -> Sampling:
 
 
 def _asked(video: str | Path, question: str, options: Sequence[str], sport: str | None) -> Question:
-    """The question as it is put. Raises BadConfig for one without words, and for options that leave no choice."""
+    """The question as it is put. Raises BadConfig for words that cannot be told, and for options that leave no choice."""
     if not question.strip():
         raise BadConfig("the question is empty: ask something, such as 'How was the goal scored?'")
     names = [str(option).strip() for option in options]
     if isinstance(options, str) or len(names) == 1 or len(set(names)) < len(names) or not all(names):
         raise BadConfig(f"options {options!r} must be two or more different answers, such as ['goal', 'save', 'miss']")
-    return Question(
-        id="ask", video=os.path.abspath(video), text=with_options(question, names) if names else question, sport=sport
-    )
+    text = with_options(question, names) if names else question
+    try:
+        return Question(id="ask", video=os.path.abspath(video), text=text, sport=sport)
+    except ValidationError as error:
+        raise BadConfig(f"this cannot be asked: {error.errors()[0]['msg']}") from None
 
 
 def _warn_if_out_of_place(actor: Actor, video: VideoInfo) -> None:

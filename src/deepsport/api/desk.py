@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from deepsport.errors import BadVideo
+from deepsport.loop_thread import LoopThread
 from deepsport.policy.base import Image, Message, Policy, Reply, Sampling, Session
 from deepsport.records import TokenRecord
 from deepsport.video.container import stamp_of
@@ -28,17 +29,16 @@ class Desk:
 
     def __init__(self) -> None:
         """Starts the thread, which ends with the process. Files are decoded as untrusted ones."""
-        self.loop = asyncio.new_event_loop()
         self.source = FrameSource(trusted=False)
-        self._thread = threading.Thread(target=self.loop.run_forever, name="deepsport", daemon=True)
-        self._thread.start()
+        self._loop = LoopThread("deepsport")
+        self._loop.start()
 
     def wait_for(self, work: Coroutine[None, None, T]) -> T:
         """Does the work on the loop and waits for it, in any other thread; Ctrl-C ends both. Raises what the work raises."""
-        if threading.current_thread() is self._thread:
+        if threading.current_thread() is self._loop.thread:
             work.close()
             raise RuntimeError("ask() would wait here for itself: inside a policy, use `await ask_async(...)` instead")
-        future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        future = self._loop.begin(work)
         try:
             return future.result()
         except BaseException:
@@ -47,14 +47,13 @@ class Desk:
 
     async def done(self, work: Coroutine[None, None, T]) -> T:
         """The same from a coroutine of any loop; when that is cancelled, so is the work."""
-        if asyncio.get_running_loop() is self.loop:
+        if asyncio.get_running_loop() is self._loop.loop:
             return await work
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.loop))
+        return await asyncio.wrap_future(self._loop.begin(work))
 
     def close(self) -> None:
         """Ends the loop and the decoder."""
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(timeout=1.0)
+        self._loop.stop(timeout_s=1.0)
         self.source.close()
 
 

@@ -75,8 +75,9 @@ def evaluate(
 
     Raises BadConfig, BadRecord, RunError if `out` holds something else, PolicyError for a model that is not there or an endpoint
     that is broken, and Stopped if the run was interrupted: what is finished is kept in `out`, and the same call goes on."""
-    plan = Plan(questions, model, endpoint, out, recipe, {"protocol": protocol, "limit": limit, **settings})
-    measuring = Measuring(plan, max_usd=max_usd, fail_on_error=fail_on_error, fresh=fresh)
+    given = {"protocol": protocol, "limit": limit, **settings}
+    plan = Plan(questions, model, endpoint, out, recipe, given, max_usd=max_usd, fail_on_error=fail_on_error, fresh=fresh)
+    measuring = Measuring(plan)
     return measuring.wait() if _in_a_loop() else measuring.run()
 
 
@@ -95,8 +96,9 @@ async def evaluate_async(
     **settings: Unpack[Settings],
 ) -> Results:
     """`evaluate`, awaited; it runs in a thread of its own. When it is cancelled, what is finished is kept in `out`."""
-    plan = Plan(questions, model, endpoint, out, recipe, {"protocol": protocol, "limit": limit, **settings})
-    return await Measuring(plan, max_usd=max_usd, fail_on_error=fail_on_error, fresh=fresh).awaited()
+    given = {"protocol": protocol, "limit": limit, **settings}
+    plan = Plan(questions, model, endpoint, out, recipe, given, max_usd=max_usd, fail_on_error=fail_on_error, fresh=fresh)
+    return await Measuring(plan).awaited()
 
 
 def _in_a_loop() -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from deepsport.actor import ORACLE, model_of_run, require_known
 from deepsport.agent.prompt import PromptStyle
-from deepsport.api.models import ModelLike, actor_of
+from deepsport.api.models import ModelLike, actor_of, require_served
 from deepsport.api.results import Results, load_run
 from deepsport.bench.answering import Answers
 from deepsport.bench.recipe import BenchConfig, Protocol, as_settings, recipe_of
@@ -48,6 +48,9 @@ class Plan:
     recipe: str | Path | None
     settings: Mapping[str, object]
     """By the keys of the recipe; None is not given."""
+    max_usd: float | None
+    fail_on_error: bool
+    fresh: bool
 
     @property
     def is_named(self) -> bool:
@@ -57,8 +60,8 @@ class Plan:
     def config(self, questions: Path) -> BenchConfig:
         """The recipe as the run writes it down. Raises BadConfig."""
         recipe = None if self.recipe is None else Path(self.recipe)
-        if self.endpoint is not None:
-            self._require_served()
+        if self.endpoint is not None and not (self.model is None and recipe):  # a recipe may name it
+            require_served(self.model)
         given = as_settings({"questions": str(questions), **self.settings})
         config = recipe_of(recipe, given, model=self._name(), endpoint=self.endpoint)
         if not self.is_named and config.endpoint:
@@ -67,29 +70,19 @@ class Plan:
             require_known(config.model)
         return config
 
-    def _require_served(self) -> None:
-        """Refuses what no endpoint can serve; its name may be left to the recipe."""
-        if not self.is_named:
-            raise BadConfig("an endpoint needs the name of a model that it serves, and not a model that is loaded already")
-        if self.model is None and self.recipe is None:
-            raise BadConfig("an endpoint needs the name of a model that it serves: model=...")
-
     def _name(self) -> str | None:
         """What the run calls the model; None leaves it to the recipe."""
         if self.model is None:
             return None
-        return str(self.model) if self.is_named else actor_of(self.model, None).policy.name
+        return str(self.model) if self.is_named else actor_of(self.model).policy.name
 
 
 class Measuring:
     """A plan under way."""
 
-    def __init__(self, plan: Plan, *, max_usd: float | None, fail_on_error: bool, fresh: bool) -> None:
+    def __init__(self, plan: Plan) -> None:
         """Begins nothing yet."""
         self._plan = plan
-        self._max_usd = max_usd
-        self._fail_on_error = fail_on_error
-        self._fresh = fresh
         self._stopped = False
         self._end: Callable[[], object] = lambda: None
         """Ends what is in flight."""
@@ -141,17 +134,17 @@ class Measuring:
             self._end()
 
     def _measured(self, folder: Path) -> Results:
-        questions, fresh = self._plan.questions, self._fresh
+        plan = self._plan
+        questions, fresh = plan.questions, plan.fresh
         if not isinstance(questions, str | Path):
             questions, fresh = _written(questions, folder, fresh=fresh), False
-        config = self._plan.config(Path(questions))
-
+        config = plan.config(Path(questions))
         run_bench(
             folder,
             config,
             partial(self._model, config),
-            max_usd=self._max_usd,
-            fail_on_error=self._fail_on_error,
+            max_usd=plan.max_usd,
+            fail_on_error=plan.fail_on_error,
             fresh=fresh,
             run_loop=lambda answering: asyncio.run(self._endable(answering)),
         )
@@ -170,20 +163,17 @@ class Measuring:
     def _model(self, config: BenchConfig) -> tuple[Policy, PromptStyle]:
         if self._plan.is_named and config.model == ORACLE:
             return model_of_run(config)
-        actor = actor_of(config.model if self._plan.is_named else self._plan.model, None)
+        actor = actor_of(config.model if self._plan.is_named else self._plan.model)
         return actor.policy, actor.style
 
 
 def _written(questions: Sequence[Question], folder: Path, *, fresh: bool) -> Path:
     """Puts questions into the run that asks them. Raises RunError for a run that was begun with others."""
     here = [question.model_copy(update={"video": os.path.abspath(question.video)}) for question in questions]
-    path = folder / QUESTIONS
-    if not fresh and (path.exists() or (folder / "config.toml").exists()):
-        with Run.open(folder, None) as run:
-            before = run.read(QUESTIONS, Question)
-        if list(map(_without_place, before)) != list(map(_without_place, here)):
-            raise RunError(f"{folder} was begun with other questions. Use another folder, or start afresh (fresh=True).")
     with Run.open(folder, None, fresh=fresh) as run:
+        was_begun = any(run.path(name).exists() for name in (QUESTIONS, "config.toml"))
+        if was_begun and list(map(_without_place, run.read(QUESTIONS, Question))) != list(map(_without_place, here)):
+            raise RunError(f"{folder} was begun with other questions. Use another folder, or start afresh (fresh=True).")
         return run.rewrite(QUESTIONS, here)
 
 

@@ -58,20 +58,26 @@ def load_model(model: str | Path = "nano", *, endpoint: str | None = None, nativ
         return _kept.actor
 
 
-def actor_of(model: ModelLike | None, endpoint: str | None, native_tools: bool = False) -> Actor:
+def actor_of(model: ModelLike | None, endpoint: str | None = None) -> Actor:
     """Who is meant; None is nano. Raises as `load_model`."""
-    if model is None and endpoint is not None:
-        raise BadConfig("an endpoint needs the name of a model that it serves: model=...")
-    if model is None or isinstance(model, str | Path):
-        return load_model("nano" if model is None else model, endpoint=endpoint, native_tools=native_tools)
     if endpoint is not None:
-        raise BadConfig("an endpoint needs the name of a model that it serves, and not a model that is loaded already")
+        require_served(model)
+    if model is None or isinstance(model, str | Path):
+        return load_model("nano" if model is None else model, endpoint=endpoint)
     if isinstance(model, Actor):
         return model
     if not hasattr(model, "session"):
         what = "give a name, what `load_model` returns, or a policy of your own"
         raise BadConfig(f"model = {type(model).__name__}: nobody can ask that; {what}")
     return Actor(model, PromptStyle.FULL)
+
+
+def require_served(model: ModelLike | None) -> None:
+    """Refuses what no endpoint can serve. Raises BadConfig."""
+    if model is None:
+        raise BadConfig("an endpoint needs the name of a model that it serves: model=...")
+    if not isinstance(model, str | Path):
+        raise BadConfig("an endpoint needs the name of a model that it serves, and not a model that is loaded already")
 
 
 def _loaded(model: str, endpoint: str | None, native_tools: bool) -> Actor:

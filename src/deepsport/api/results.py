@@ -13,17 +13,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from deepsport.api.answers import Answers, BenchAnswers, Brief, PlainAnswers
 from deepsport.bench.measure import compare
 from deepsport.bench.report import Report
 from deepsport.bench.reporting.curves import METRICS_FILE, MetricLine, curves
-from deepsport.bench.result import EPISODES, report_of
+from deepsport.bench.result import EPISODES, report_of, stored_report
 from deepsport.bench.score import Score
 from deepsport.bench.suite import REPORT
 from deepsport.bench.unscored import unscored_because
-from deepsport.durable import disk_errors, read_records
+from deepsport.durable import read_records
 from deepsport.errors import BadRecord
 from deepsport.records import Episode
 
@@ -57,7 +55,8 @@ class Results:
     @cached_property
     def report(self) -> Report:
         """Every figure: `.systems[name]` has scores (0 to 100) with intervals, rates (0 to 1), counts and parts."""
-        return _stored_report(self.path / REPORT, self.systems) or self._report_made()
+        stored = stored_report(self.path / REPORT)
+        return stored if stored and set(self.systems) <= stored.systems.keys() else self._report_made()
 
     @property
     def score(self) -> float | None:
@@ -136,18 +135,5 @@ def _answers_in(path: Path) -> list[Answers]:
 def _in_order(files: list[Path], report: Path) -> list[Path]:
     """Those that a report speaks of, in its order: other episodes are a teacher's. Without a report, all."""
     by_name = {file.stem: file for file in files}
-    stored = _stored_report(report, ())
+    stored = stored_report(report)
     return [by_name[name] for name in stored.systems if name in by_name] if stored else files
-
-
-def _stored_report(path: Path, systems: tuple[str, ...]) -> Report | None:
-    """What the run has written down itself; None if it has not yet, or another version did."""
-    if not path.is_file():
-        return None
-    with disk_errors(path):
-        raw = path.read_bytes()
-    try:
-        report = Report.model_validate_json(raw)
-    except ValidationError:
-        return None
-    return report if set(systems) <= report.systems.keys() else None

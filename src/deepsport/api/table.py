@@ -7,6 +7,7 @@ The name of a column of answers carries its unit. pandas is imported here only, 
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
@@ -29,51 +30,54 @@ class Column:
     name: str
     dtype: Literal["category", "string", "Int64", "Float64", "boolean"]
     about: str
-    cell: Callable[[str, Brief, Score], Cell]
+    found: Callable[[str, Brief, Score], Cell] | None = None
+    """None: the score has it under this name."""
+
+    def cell(self, system: str, brief: Brief, score: Score) -> Cell:
+        """What stands in it for one answer."""
+        if self.found is not None:
+            return self.found(system, brief, score)
+        value: Cell = getattr(score, self.name)
+        return value.value if isinstance(value, StrEnum) else value
 
 
 COLUMNS = (
     Column("system", "category", "what the system is called", lambda system, b, s: system),
-    Column("question_id", "string", "id of the question", lambda system, b, s: s.question_id),
-    Column("run", "Int64", "which of several runs, from 0", lambda system, b, s: s.run),
+    Column("question_id", "string", "id of the question"),
+    Column("run", "Int64", "which of several runs, from 0"),
     Column("episode_id", "string", "id of the episode", lambda system, b, s: b.id),
     Column("policy", "category", "name of the policy that acted", lambda system, b, s: b.policy),
-    Column("video", "string", "path of the video, as it is on record", lambda system, b, s: s.video),
+    Column("video", "string", "path of the video, as it is on record"),
     Column("match", "string", "the match that the clip was cut from, else the video", lambda system, b, s: s.cluster),
-    Column("sport", "category", "sport of the question", lambda system, b, s: s.sport),
-    Column(
-        "dimension",
-        "category",
-        "recognition, rules, assessment or commentary",
-        lambda system, b, s: s.dimension and s.dimension.value,
-    ),
-    Column("kind", "category", "of the right answer: choice, number or text", lambda system, b, s: s.kind),
-    Column("easy", "boolean", "the sparse frames alone are enough", lambda system, b, s: s.easy),
+    Column("sport", "category", "sport of the question"),
+    Column("dimension", "category", "recognition, rules, assessment or commentary"),
+    Column("kind", "category", "of the right answer: choice, number or text"),
+    Column("easy", "boolean", "the sparse frames alone are enough"),
     Column("question", "string", "text of the question", lambda system, b, s: b.question.text),
-    Column("reference", "string", "the right answer", lambda system, b, s: s.reference),
-    Column("answer", "string", "the answer given; empty if the episode ended without one", lambda system, b, s: s.answer),
-    Column("accuracy", "Float64", "0 to 1; empty: not scored, which is not wrong", lambda system, b, s: s.accuracy),
-    Column("chance", "Float64", "what a blind guess scores on average, 0 to 1", lambda system, b, s: s.chance),
+    Column("reference", "string", "the right answer"),
+    Column("answer", "string", "the answer given; empty if the episode ended without one"),
+    Column("accuracy", "Float64", "0 to 1; empty: not scored, which is not wrong"),
+    Column("chance", "Float64", "what a blind guess scores on average, 0 to 1"),
     Column("reward", "Float64", "total of the gated reward", lambda system, b, s: s.reward.total),
-    Column("stop", "category", "why the episode ended", lambda system, b, s: s.stop.value),
+    Column("stop", "category", "why the episode ended"),
     Column("detail", "string", "what went wrong, if a fault ended it", lambda system, b, s: b.detail or None),
-    Column("failure", "category", "class of a wrong answer", lambda system, b, s: s.failure and s.failure.value),
+    Column("failure", "category", "class of a wrong answer"),
     Column("judge_points", "Float64", "points of the judge, 0 to 10", lambda system, b, s: s.verdict and s.verdict.points),
-    Column("n_turns", "Int64", "replies of the policy", lambda system, b, s: s.n_turns),
-    Column("n_calls", "Int64", "tool calls, refused ones included", lambda system, b, s: s.n_calls),
-    Column("n_redundant", "Int64", "calls that could teach nothing new", lambda system, b, s: s.n_redundant),
-    Column("n_frames", "Int64", "frames shown, the sparse ones included", lambda system, b, s: s.n_frames),
-    Column("hit", "boolean", "a window met the event", lambda system, b, s: s.hit),
-    Column("seen", "boolean", "a frame of the event was shown", lambda system, b, s: s.seen),
+    Column("n_turns", "Int64", "replies of the policy"),
+    Column("n_calls", "Int64", "tool calls, refused ones included"),
+    Column("n_redundant", "Int64", "calls that could teach nothing new"),
+    Column("n_frames", "Int64", "frames shown, the sparse ones included"),
+    Column("hit", "boolean", "a window met the event"),
+    Column("seen", "boolean", "a frame of the event was shown"),
     Column("seen_at_turn", "Int64", "the turn that first showed it; 0: a sparse frame did", lambda system, b, s: s.seen_at),
-    Column("iou", "Float64", "temporal IoU of the best window with the event, 0 to 1", lambda system, b, s: s.iou),
-    Column("offset_s", "Float64", "its centre minus the event's, in seconds", lambda system, b, s: s.offset_s),
+    Column("iou", "Float64", "temporal IoU of the best window with the event, 0 to 1"),
+    Column("offset_s", "Float64", "its centre minus the event's, in seconds"),
     Column("event_start_s", "Float64", "start of the event, in seconds", lambda system, b, s: _window(b, 0)),
     Column("event_end_s", "Float64", "its end, in seconds", lambda system, b, s: _window(b, 1)),
-    Column("clip_s", "Float64", "time of the last sparse frame, in seconds", lambda system, b, s: s.clip_s),
-    Column("prompt_tokens", "Int64", "tokens read, over all turns", lambda system, b, s: s.prompt_tokens),
-    Column("reply_tokens", "Int64", "tokens written, over all turns", lambda system, b, s: s.reply_tokens),
-    Column("usd", "Float64", "cost of the tokens, in US dollars", lambda system, b, s: s.usd),
+    Column("clip_s", "Float64", "time of the last sparse frame, in seconds"),
+    Column("prompt_tokens", "Int64", "tokens read, over all turns"),
+    Column("reply_tokens", "Int64", "tokens written, over all turns"),
+    Column("usd", "Float64", "cost of the tokens, in US dollars"),
     Column("wall_s", "Float64", "from the opening of the episode to its end, in seconds", lambda system, b, s: b.usage.seconds),
 )
 

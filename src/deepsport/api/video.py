@@ -7,7 +7,7 @@ import asyncio
 import os
 import weakref
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -43,10 +43,6 @@ class Clip(Sequence[Shown]):
     def __len__(self) -> int:
         """Number of frames."""
         return len(self.shown)
-
-    def __iter__(self) -> Iterator[Shown]:
-        """The frames in order."""
-        return iter(self.shown)
 
     @property
     def pixels(self) -> NDArray[np.uint8]:

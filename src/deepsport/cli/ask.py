@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepsport.cli.plain import fail, plain, plain_errors
+from deepsport.errors import BadConfig
 
 if TYPE_CHECKING:
     from deepsport.actor import Actor
@@ -76,7 +77,6 @@ def ask(
 
 def _with_options(question: str, options: str | None) -> str:
     from deepsport.agent.prompt import with_options
-    from deepsport.errors import BadConfig
 
     if options is None:
         return question
@@ -91,14 +91,21 @@ def open_actor(model: str | None, endpoint: str | None, native_tools: bool) -> "
     from rich.console import Console
 
     from deepsport.actor import local_actor, remote_actor
-    from deepsport.errors import BadConfig
 
     if endpoint is not None:
+        if model is None:
+            raise nameless(endpoint)
         return remote_actor(endpoint, model, native_tools)
     if native_tools:
         raise BadConfig("--native-tools is for servers: give --endpoint too, or leave it out")
     with Console(stderr=True).status(f"loading {plain(model or 'nano')}"):
         return local_actor(model or "nano")
+
+
+def nameless(endpoint: str) -> BadConfig:
+    """The error of an address without the name of a model."""
+    advice = f"Name it with --model; `deepsport doctor --endpoint {endpoint}` lists what is served."
+    return BadConfig(f"--endpoint needs the name of a model. {advice}")
 
 
 def _run(

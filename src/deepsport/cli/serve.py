@@ -1,6 +1,5 @@
 """`deepsport serve`: an OpenAI-compatible server whose every answer comes from the whole agent loop."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -41,12 +40,12 @@ def serve(
     options: dict[str, object] = {"host": host, "port": port, "model": name, "concurrency": concurrency}
     options |= {"media.folders": [str(each.resolve()) for each in folder or ()] or None, "media.hosts": allow_host or None}
     with plain_errors():
+        from deepsport.bench.recipe import as_settings
         from deepsport.config import load
         from deepsport.serve.chat.settings import ServeConfig
         from deepsport.serve.guard import require_bindable
 
-        named = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in options.items() if value is not None]
-        config = load(ServeConfig, recipe, [*(overrides or []), *named])
+        config = load(ServeConfig, recipe, [*(overrides or []), *as_settings(options)])
         require_bindable(config.host, config.key, f"Export {config.key_env or 'DEEPSPORT_API_KEY'}")
         from deepsport.serve.chat.serving import serve_chat
 

@@ -93,18 +93,16 @@ class Guard:
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Handles a request, or says why not."""
         if scope["type"] != "http":
-            if scope["type"] == "lifespan":
-                await self.app(scope, receive, send)
             return
         guarded = _with_headers(send, self.headers)
         sent = _Sent.of(scope)
         if refusal := self._refusal(sent):
-            await _read_away(receive)
+            await read_away(receive)
             await _refuse(guarded, *refusal)
         elif cookie := self._cookie_to_set(sent):
             await _send(guarded, 303, b"", {"location": "/", "set-cookie": cookie})
         elif (sent.length or 0) > self.max_body_bytes:
-            await _read_away(receive)
+            await read_away(receive)
             await _refuse(guarded, 413, "too_large", _too_large(self.max_body_bytes))
         else:
             await self._pass_on(scope, receive, guarded)
@@ -132,7 +130,7 @@ class Guard:
             await self.app(scope, counted, watched)
         if not answered and n_bytes > self.max_body_bytes:
             if more:
-                await _read_away(receive)
+                await read_away(receive)
             await _refuse(send, 413, "too_large", _too_large(self.max_body_bytes))
 
     def _refusal(self, sent: "_Sent") -> tuple[int, str, str] | None:
@@ -242,12 +240,12 @@ def _with_headers(send: "Send", headers: Mapping[str, str]) -> "Send":
     return guarded
 
 
-async def _read_away(receive: "Receive") -> None:
+async def read_away(receive: "Receive", max_bytes: float = READ_AWAY_BYTES) -> None:
     """Takes what a client is still sending, within bounds: one that cannot finish would see a broken line, and not why."""
     n_bytes = 0
     with suppress(TimeoutError):
         async with asyncio.timeout(READ_AWAY_S):
-            while n_bytes < READ_AWAY_BYTES:
+            while n_bytes < max_bytes:
                 message = await receive()
                 n_bytes += len(message.get("body", b""))
                 if not message.get("more_body", False):

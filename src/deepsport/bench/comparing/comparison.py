@@ -19,7 +19,7 @@ from deepsport.bench.report import PairedReport
 from deepsport.bench.reporting.side_by_side import names
 from deepsport.bench.result import Result
 from deepsport.bench.score import Score
-from deepsport.bench.stats import Interval, mean_interval
+from deepsport.bench.stats import mean_interval
 from deepsport.records import Record
 from deepsport.reward.gated import FAULTS
 
@@ -108,8 +108,8 @@ def compare_runs(a: Result, b: Result, *, seed: int = 0) -> Comparison:
     scores_a, scores_b = [score for one in asked for score in one.a], [score for one in asked for score in one.b]
     pair = paired(scores_b, scores_a, seed=seed)
     (right_a, right_b), clusters, (name_a, name_b) = rights_of(scored), clusters_of(scored), names([a, b])
-    side_a = _side(name_a, a, scores_a, mean_interval(right_a, clusters, seed=seed), fmean(right_a))
-    side_b = _side(name_b, b, scores_b, mean_interval(right_b, clusters, seed=seed), fmean(right_b))
+    side_a = _side(name_a, a, scores_a, right_a, clusters, seed)
+    side_b = _side(name_b, b, scores_b, right_b, clusters, seed)
     return Comparison(
         a=side_a,
         b=side_b,
@@ -129,12 +129,13 @@ def _only(run: Result, other: Result) -> tuple[str, ...]:
     return tuple(dict.fromkeys(score.question_id for score in run.scores if score.question_id not in theirs))
 
 
-def _side(name: str, run: Result, scores: Sequence[Score], span: Interval | None, right: float) -> Side:
+def _side(name: str, run: Result, scores: Sequence[Score], right_N: Sequence[float], clusters: Sequence[str], seed: int) -> Side:
+    span = mean_interval(right_N, clusters, seed=seed)
     return Side(
         name=name,
         system=run.name,
         protocol=run.config.protocol,
-        score=100 * right,
+        score=100 * fmean(right_N),
         ci95=span and (100 * span[0], 100 * span[1]),
         unscored=sum(score.accuracy is None for score in scores),
         n_runs=len({score.run for score in scores}),

@@ -6,8 +6,8 @@
     failure                      why it is wrong, one of `Failure`; may stand alone
     labeller                     who says so; empty where one person labelled everything
 
-Other columns are passed over, and so is a row that says nothing yet. Commas, semicolons or tabs; UTF-8 or UTF-16; any line end. A
-row that cannot be read is an error with its line, not a drop: a label that goes missing in silence changes the agreement.
+Other columns are passed over, and so is a row that says nothing yet. A row that cannot be read is an error with its line, not a
+drop: a label that goes missing in silence changes the agreement.
 """
 
 from collections import defaultdict
@@ -16,11 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepsport.bench.diagnose import Failure
-from deepsport.data.document import open_text
-from deepsport.data.rows import csv_rows
-from deepsport.data.source import Drops
-from deepsport.durable import disk_errors
-from deepsport.errors import BadAnnotation, BadRecord
+from deepsport.bench.judged.people_csv import people_rows
+from deepsport.errors import BadRecord
 from deepsport.records import Episode, Record
 from deepsport.reward.judge import FULL_POINTS
 
@@ -76,7 +73,8 @@ def read_labels(path: Path) -> Labels:
     """The labels of a CSV file. Raises BadRecord with the line of a row that is no label, RunError if the file cannot be read."""
     found: dict[tuple[str, str, str], Label] = {}
     n_blank = n_doubled = 0
-    for place, row in _rows(path):
+    for place, row in people_rows(path):
+        _require_columns(path, row)
         label = _label(place, row)
         if label is None:
             n_blank += 1
@@ -129,32 +127,7 @@ def _meant(label: Label, by_id: Mapping[str, Episode], by_question: Mapping[str,
     return answers[0] if answers else None
 
 
-def _rows(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
-    """The rows, columns by their names in lower case."""
-    drops = Drops()
-    try:
-        for place, row in csv_rows(path, drops, delimiter=_delimiter(path)):
-            if drops.counts:
-                break
-            plain = {name.strip().casefold(): cell.strip() for name, cell in row.items()}
-            _require_columns(path, plain, len(row))
-            yield place, plain
-    except BadAnnotation as error:
-        raise BadRecord(str(error)) from None
-    for why, places in drops.examples.items():
-        raise BadRecord(f"{places[0]}: {why}. Mend or remove it.")
-
-
-def _delimiter(path: Path) -> str:
-    """What parts the header's names; spreadsheets of half of Europe write semicolons."""
-    with disk_errors(path), open_text(path, errors="replace") as file:
-        head = file.readline(65_536)
-    return max(",;\t", key=head.count)
-
-
-def _require_columns(path: Path, row: Mapping[str, str], n_columns: int) -> None:
-    if len(row) < n_columns:
-        raise BadRecord(f"{path} has columns whose names differ in capitals only: {', '.join(row)}. Keep one of each.")
+def _require_columns(path: Path, row: Mapping[str, str]) -> None:
     if not row.keys() & {"episode_id", "question_id"}:
         raise BadRecord(f"{path} has no column episode_id or question_id, but {', '.join(row)}. Name the answers in one of them.")
     if not row.keys() & set(_SAYING):

@@ -8,15 +8,12 @@ Other columns are passed over, and so is a row that says nothing yet. A row that
 drop. Two people may differ: whoever uses the file has to say whom to follow.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
 
-from deepsport.data.document import open_text
-from deepsport.data.rows import csv_rows
-from deepsport.data.source import Drops
-from deepsport.durable import disk_errors
-from deepsport.errors import BadAnnotation, BadRecord
+from deepsport.bench.judged.people_csv import people_rows
+from deepsport.errors import BadRecord
 from deepsport.records import Record, Window
 
 _NEEDED = frozenset({"question_id", "start_s", "end_s"})
@@ -37,7 +34,10 @@ def read_windows(path: Path) -> tuple[Correction, ...]:
 
     Raises BadRecord with the line of a row that is no window, RunError if the file cannot be read."""
     found: dict[tuple[str, str], Correction] = {}
-    for place, row in _rows(path):
+    for place, row in people_rows(path):
+        if missing := sorted(_NEEDED - row.keys()):
+            needed = ", ".join(sorted(_NEEDED))
+            raise BadRecord(f"{path} has no column {missing[0]}, but {', '.join(row)}. It needs {needed}.")
         correction = _correction(place, row)
         if correction is None:
             continue
@@ -48,26 +48,6 @@ def read_windows(path: Path) -> tuple[Correction, ...]:
                 "name two people in a column labeller."
             )
     return tuple(found.values())
-
-
-def _rows(path: Path) -> Iterable[tuple[str, Mapping[str, str]]]:
-    """The rows, columns by their names in lower case."""
-    drops = Drops()
-    with disk_errors(path), open_text(path, errors="replace") as file:
-        head = file.readline(65_536)
-    try:
-        for place, row in csv_rows(path, drops, delimiter=max(",;\t", key=head.count)):
-            if drops.counts:
-                break
-            plain = {name.strip().casefold(): cell.strip() for name, cell in row.items()}
-            if missing := sorted(_NEEDED - plain.keys()):
-                needed = ", ".join(sorted(_NEEDED))
-                raise BadRecord(f"{path} has no column {missing[0]}, but {', '.join(plain)}. It needs {needed}.")
-            yield place, plain
-    except BadAnnotation as error:
-        raise BadRecord(str(error)) from None
-    for why, places in drops.examples.items():
-        raise BadRecord(f"{places[0]}: {why}. Mend or remove it.")
 
 
 def _correction(place: str, row: Mapping[str, str]) -> Correction | None:

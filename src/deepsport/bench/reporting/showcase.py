@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from deepsport.bench.diagnose import FAILED_BELOW, Failure
+from deepsport.bench.reporting.rows import FAILURE_NAMES
 from deepsport.bench.score import Score
 from deepsport.records import Episode
 
@@ -50,13 +51,14 @@ class Case:
         return self.score.verdict is not None and self.score.verdict.points is not None
 
 
+_WRONG = {failure: f"Wrong: {name}" for failure, name in FAILURE_NAMES.items()}
 Kind = tuple[str, int, Callable[[Case], bool]]
 KINDS: tuple[Kind, ...] = (
     ("Fixed", 2, lambda case: bool(case.right) and case.was_right is False),
     ("Broken", 1, lambda case: case.right is False and bool(case.was_right)),
-    ("Wrong: looked in the wrong place", 1, lambda case: case.score.failure is Failure.TOOL_GROUNDING),
-    ("Wrong: saw it and misread it", 1, lambda case: case.score.failure is Failure.HALLUCINATION),
-    ("Wrong: no look, no answer, or nobody knows", 1, lambda case: case.score.failure is Failure.OTHER),
+    (_WRONG[Failure.TOOL_GROUNDING], 1, lambda case: case.score.failure is Failure.TOOL_GROUNDING),
+    (_WRONG[Failure.HALLUCINATION], 1, lambda case: case.score.failure is Failure.HALLUCINATION),
+    (_WRONG[Failure.OTHER], 1, lambda case: case.score.failure is Failure.OTHER),
     ("Without a verdict", 1, lambda case: case.score.kind is not None and case.right is None),
     ("Scored by a judge", 1, lambda case: case.judged),
     ("Looked without need", 1, lambda case: case.after.question.easy and bool(case.after.calls)),

@@ -5,9 +5,7 @@ Nothing of the framework's own is served: no pages, no schema, and no error but 
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,14 +36,25 @@ OPEN_PATHS = frozenset({"/health", "/ready"})
 
 @dataclass(frozen=True, slots=True)
 class ChatApp:
-    """The app, and the desk by which it is told to end."""
+    """The app, and what begins and ends with its server."""
 
     asgi: "ASGIApp"
     desk: Desk
+    episodes: Episodes
+
+    def begin(self) -> None:
+        """Called in the server's event loop."""
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(32, "media"))
+        self.episodes.start()
+
+    async def end(self) -> None:
+        """Lets nobody in any more, and waits for what runs, which is told to stop after the grace."""
+        await self.desk.close()
+        await self.episodes.close()
 
 
 def chat_app(config: ServeConfig, actor: Actor, store: MediaStore) -> ChatApp:
-    """The whole server but for its sockets; the store is opened and closed with it."""
+    """The whole server but for its sockets; the store is open while it serves."""
     meters = Meters()
     episodes = Episodes(config, actor, meters)
     desk = Desk(config.concurrency + config.queue, config.concurrency, lambda: episodes.mean_s, config.grace_s)
@@ -60,7 +69,7 @@ def chat_app(config: ServeConfig, actor: Actor, store: MediaStore) -> ChatApp:
         meters=meters,
         albums=asyncio.Semaphore(config.concurrency),
     )
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_life(store, episodes))
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.router.routes.append(Route("/v1/chat/completions", endpoint, methods=["POST"]))
     _add_models(app, shown)
     _add_state(app, desk, meters)
@@ -72,19 +81,7 @@ def chat_app(config: ServeConfig, actor: Actor, store: MediaStore) -> ChatApp:
         open_paths=OPEN_PATHS,
         max_body_bytes=config.max_body_bytes,
     )
-    return ChatApp(Watch(guarded, meters), desk)
-
-
-def _life(store: MediaStore, episodes: Episodes):  # pyright reads the type off the decorator
-    @asynccontextmanager
-    async def life(_: FastAPI) -> AsyncGenerator[None]:
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(32, "media"))
-        async with store:
-            episodes.start()
-            yield
-            await episodes.close()
-
-    return life
+    return ChatApp(Watch(guarded, meters), desk, episodes)
 
 
 def _add_models(app: FastAPI, shown: str) -> None:

@@ -5,15 +5,17 @@ knows when the server is to end: it then lets nobody in, and after the grace tel
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from deepsport.serve.chat.refusal import LONGEST_RETRY_S, shutting_down, too_busy
 
+LOOK_S = 0.1
+"""Between two looks whether all have gone."""
+
 
 class Desk:
-    """Counts places. All of it runs in one event loop, but `end`, which a signal handler may call."""
+    """Counts places, in one event loop."""
 
     def __init__(self, n_places: int, at_once: int, mean_s: Callable[[], float], grace_s: float) -> None:
         """`mean_s` tells how long one request takes, of which `at_once` run together."""
@@ -22,7 +24,8 @@ class Desk:
         self._mean_s = mean_s
         self._grace_s = grace_s
         self._n_taken = 0
-        self._ends_at: float | None = None
+        self.is_ending = False
+        """Whether nobody is let in any more."""
         self.over = asyncio.Event()
         """Set when what still runs must stop."""
 
@@ -44,17 +47,9 @@ class Desk:
         """Until what is here now will be done."""
         return min(LONGEST_RETRY_S, max(1.0, self._mean_s() * self._n_taken / self._at_once))
 
-    @property
-    def is_ending(self) -> bool:
-        """Whether the server lets nobody in any more."""
-        return self._ends_at is not None
-
-    def end(self) -> None:
-        """Lets nobody in any more; the grace begins."""
-        self._ends_at = time.monotonic() + self._grace_s
-
-    def is_empty(self) -> bool:
-        """Whether all are gone; looked at again and again once the server ends, and stops what outlives the grace."""
-        if self._ends_at is not None and time.monotonic() >= self._ends_at:
-            self.over.set()
-        return self._n_taken == 0
+    async def close(self) -> None:
+        """Lets nobody in any more, and waits until all have gone; what outlives the grace is told to stop."""
+        self.is_ending = True
+        asyncio.get_running_loop().call_later(self._grace_s, self.over.set)
+        while self._n_taken:
+            await asyncio.sleep(LOOK_S)

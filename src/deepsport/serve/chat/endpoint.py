@@ -83,7 +83,7 @@ class ChatEndpoint:
                 await self._stream(client, head, job, with_usage=asked.with_usage)
             else:
                 played = await self._play(client, head, job, _untold)
-                await client.respond(JSONResponse(completion(head, played.episodes, self._extension(played, job))))
+                await client.respond(JSONResponse(completion(head, played.episodes, _extension(played, job))))
 
     async def _bring(self, asked: Asked, held: AsyncExitStack, request_id: str) -> Brought:
         """The media, there for as long as they are held. Raises Refused."""
@@ -123,16 +123,13 @@ class ChatEndpoint:
         shown = tuple(shown_episode(episode, job.brought, self.names[0]) for episode in played.episodes)
         return Played(shown, played.warnings)
 
-    def _extension(self, played: Played, job: Job) -> Json:
-        return extension(played.episodes, job.terms, played.warnings)
-
     async def _stream(self, client: Client, head: Letterhead, job: Job, *, with_usage: bool) -> None:
         await client.send({"type": "http.response.start", "status": 200, "headers": _EVENT_HEADERS})
         for index in range(len(job.samplings)):
             await _tell(client, head.chunk(index, {"role": "assistant", "content": ""}))
         try:
             played = await self._play_aloud(client, head, job)
-            for chunk in closing_chunks(head, played.episodes, self._extension(played, job), with_usage=with_usage):
+            for chunk in closing_chunks(head, played.episodes, _extension(played, job), with_usage=with_usage):
                 await _tell(client, chunk)
         except Refused as refused:
             await _tell(client, refused.body())
@@ -158,6 +155,10 @@ class ChatEndpoint:
                     return await news.get()
             except TimeoutError:
                 await client.send({"type": "http.response.body", "body": b": still at it\n\n", "more_body": True})
+
+
+def _extension(played: Played, job: Job) -> Json:
+    return extension(played.episodes, job.terms, played.warnings)
 
 
 def _untold(index: int, turn: Turn) -> None:

@@ -5,7 +5,6 @@ there is cancelled here, which stops its generation at the next token and ends a
 """
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 
 from deepsport.actor import Actor
 from deepsport.agent.rollout import run_episode
+from deepsport.loop_thread import LoopThread
 from deepsport.policy.base import Sampling
 from deepsport.records import Episode, Question, StopReason, Turn
 from deepsport.serve.chat import memory
@@ -57,25 +57,24 @@ class Episodes:
         self._config = config
         self._actor = actor
         self._meters = meters
-        self._loop = asyncio.new_event_loop()
-        self._loop.set_default_executor(ThreadPoolExecutor(2 * config.concurrency + 4, "frames"))
+        self._loop = LoopThread("episodes")
+        self._loop.loop.set_default_executor(ThreadPoolExecutor(2 * config.concurrency + 4, "frames"))
         self._places = asyncio.Semaphore(config.concurrency)
         self._sources = Sources()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="episodes", daemon=True)
         self._n_played = 0
         self.mean_s = 1.0
         """Seconds that a place is taken by one request, lately."""
 
     def start(self) -> None:
         """Runs the loop."""
-        self._thread.start()
+        self._loop.start()
 
     async def close(self) -> None:
         """Ends what still runs, the decoders and the thread."""
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._end(), self._loop))
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        await asyncio.to_thread(self._thread.join)
-        self._loop.close()
+        await asyncio.to_thread(self._loop.cancel)
+        await asyncio.wrap_future(self._loop.begin(self._sources.close()))
+        await asyncio.to_thread(self._loop.stop)
+        self._loop.loop.close()
 
     async def play(self, job: Job, on_turn: OnTurn) -> Played:
         """Called from another loop: waits for a place, and plays. `on_turn` is called in the caller's loop.
@@ -86,7 +85,7 @@ class Episodes:
         def tell(index: int, turn: Turn) -> None:
             here.call_soon_threadsafe(on_turn, index, turn)
 
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._play(job, tell), self._loop))
+        return await asyncio.wrap_future(self._loop.begin(self._play(job, tell)))
 
     async def _play(self, job: Job, tell: OnTurn) -> Played:
         await self._wait_for_a_place()
@@ -100,7 +99,7 @@ class Episodes:
             self.mean_s += 0.2 * (time.monotonic() - started - self.mean_s)
             self._n_played += 1
             if self._n_played % memory.EVERY == 0:
-                self._loop.run_in_executor(None, memory.give_back)
+                self._loop.loop.run_in_executor(None, memory.give_back)
 
     async def _wait_for_a_place(self) -> None:
         with self._meters.queued.track_inprogress(), self._meters.queue_seconds.time():
@@ -146,10 +145,3 @@ class Episodes:
             return ()
         comment = source.info(job.question.video).metadata.get("comment", "")
         return (ARENA_ONLY,) if self._actor.is_out_of_place(comment) else ()
-
-    async def _end(self) -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        await self._sources.close()

@@ -9,12 +9,29 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from deepsport.errors import BadVideo
 from deepsport.serve.media.brought import Album, Brought
+from deepsport.serve.media.images import narrowness
 from deepsport.serve.media.stills import Stills
-from deepsport.video.source import FrameSource
+from deepsport.video.source import FrameSource, VideoInfo
 
 RENEWED_AFTER = 50
 """Requests."""
+
+
+class Untrusted(FrameSource):
+    """Videos of a decoding process, but for those that no model takes."""
+
+    def __init__(self) -> None:
+        """Starts no process yet."""
+        super().__init__(trusted=False)
+
+    def info(self, path: str) -> VideoInfo:
+        """The facts about the file as it is now. Raises BadVideo."""
+        info = super().info(path)
+        if fault := narrowness(info.width, info.height):
+            raise BadVideo(f"{path} is {fault}")
+        return info
 
 
 class Sources:
@@ -32,7 +49,7 @@ class Sources:
         if isinstance(brought, Album):
             yield Stills(brought)
             return
-        source, n_served = self._idle.pop() if self._idle else (FrameSource(trusted=False), 0)
+        source, n_served = self._idle.pop() if self._idle else (Untrusted(), 0)
         try:
             yield source
         except BaseException:

@@ -4,18 +4,16 @@ A client that is still sending when its connection is closed never sees what it 
 thrown away, before any answer goes out: for a few seconds at most.
 """
 
-import asyncio
 import secrets
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from deepsport.serve.chat.meters import Meters
+from deepsport.serve.guard import read_away
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-DRAIN_S = 5.0
-"""Longest that the rest of a body is waited for."""
 
 TOO_SLOW = 408
 """The status of a request that did not come in: there is nothing to wait for."""
@@ -36,12 +34,8 @@ class _Body:
 
     async def drain(self) -> None:
         """Reads what is left."""
-        try:
-            async with asyncio.timeout(DRAIN_S):
-                while not self.is_over:
-                    await self.next()
-        except TimeoutError:
-            return
+        if not self.is_over:
+            await read_away(self.next, inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +47,6 @@ class Watch:
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Passes a request on, and its answer back."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
         request_id = f"req-{secrets.token_hex(8)}"
         scope.setdefault("state", {})["request_id"] = request_id
         body = _Body(receive)

@@ -9,12 +9,14 @@ from typing import Literal
 
 from deepsport.video.pixels import Pixels
 
+Kind = Literal["video", "image"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaPart:
     """A `video_url` or an `image_url` of a request."""
 
-    kind: Literal["video", "image"]
+    kind: Kind
     url: str
 
 

@@ -15,11 +15,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 from deepsport.policy.openai.failure import retry_after_s
 from deepsport.serve.media.addresses import as_address, reachable
+from deepsport.serve.media.brought import Kind
 from deepsport.serve.media.hosts import WebAddress, read_rule, read_web_address, require_listed
 from deepsport.serve.media.intake import Intake
 from deepsport.serve.media.refusal import MediaRefused, Refusal
@@ -28,7 +29,6 @@ from deepsport.serve.media.settings import MediaPolicy
 if TYPE_CHECKING:
     from httpx2 import AsyncClient, Response
 
-Kind = Literal["video", "image"]
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Host and port to the addresses, as text."""
 

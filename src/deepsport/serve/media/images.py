@@ -41,9 +41,8 @@ def _read(sent: bytes, max_pixels: int) -> Pixels:
     with Image.open(BytesIO(sent), formats=FORMATS) as picture:
         if picture.width * picture.height > max_pixels:
             raise _too_large(max_pixels)
-        if max(picture.size) > MAX_SIDE_RATIO * min(picture.size):
-            said = f"it is {picture.width}x{picture.height}: the longer side may be at most {MAX_SIDE_RATIO} times the shorter"
-            raise MediaRefused(Refusal.MALFORMED, f"{said}. Crop it.")
+        if fault := narrowness(picture.width, picture.height):
+            raise MediaRefused(Refusal.MALFORMED, f"it is {fault}")
         upright = ImageOps.exif_transpose(picture)
         if upright.mode.startswith("I;16"):  # Pillow would cut it off at 255
             grey = (np.asarray(upright) >> 8).astype(np.uint8)
@@ -52,6 +51,13 @@ def _read(sent: bytes, max_pixels: int) -> Pixels:
             white = Image.new("RGBA", upright.size, "white")
             upright = Image.alpha_composite(white, upright.convert("RGBA"))
         return np.array(upright.convert("RGB"), dtype=np.uint8)
+
+
+def narrowness(width: int, height: int) -> str:
+    """What is wrong with a picture that no model takes; empty for any other."""
+    if max(width, height) <= MAX_SIDE_RATIO * min(width, height):
+        return ""
+    return f"{width}x{height}: the longer side may be at most {MAX_SIDE_RATIO} times the shorter. Crop it."
 
 
 def _too_large(max_pixels: int) -> MediaRefused:

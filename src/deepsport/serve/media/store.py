@@ -34,7 +34,7 @@ PREFIX = "deepsport-media-"
 
 
 class MediaStore:
-    """Brings what requests name, under one policy. An async context manager, of one event loop; all of it goes when it closes."""
+    """Brings what requests name, under one policy, in one event loop. A context manager; all of it goes when it closes."""
 
     def __init__(self, policy: MediaPolicy, *, parent: Path | None = None, resolve: Resolve = resolve_name) -> None:
         """`parent` is where the folder is made (None: the system's place for temporary files); `resolve` finds the addresses of
@@ -47,16 +47,16 @@ class MediaStore:
         """Requests that look at a medium, by its name."""
         self._folder: PrivateFolder
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         """Makes the folder, and removes those of servers that were killed. Raises RunError if it cannot be made."""
-        self._folder = await asyncio.to_thread(PrivateFolder.make, self._parent, PREFIX)
+        self._folder = PrivateFolder.make(self._parent, PREFIX)
         if self.policy.hosts:
-            await asyncio.to_thread(certificates)
+            certificates()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Removes the folder."""
-        await asyncio.to_thread(self._folder.remove)
+        self._folder.remove()
 
     @asynccontextmanager
     async def bring(self, parts: Sequence[MediaPart]) -> AsyncGenerator[Brought]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from deepsport.bench.judged.people_csv import delimiter_of
 from deepsport.data.document import open_text
 from deepsport.durable import disk_errors, write_atomic
 from deepsport.errors import BadRecord
@@ -136,7 +137,7 @@ def read_sheet(path: Path, form: Form) -> Sheet:
             text = file.read(LONGEST_FILE + 1)
     if len(text) > LONGEST_FILE:
         raise BadRecord(f"{path.name} has over {LONGEST_FILE:,} characters. Nothing is written to so large a file.")
-    delimiter = max(",;\t", key=text.lstrip().partition("\n")[0].count)
+    delimiter = delimiter_of(path)
     rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     first = next((place for place, row in enumerate(rows) if _says_anything(row)), None)
     if first is None:

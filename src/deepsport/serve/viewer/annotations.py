@@ -1,5 +1,6 @@
 """Labels and windows of one set, by the episode and the question they are about; the viewer's own labeller comes first."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -24,6 +25,9 @@ WINDOW_FORM = Form(columns=("question_id", "start_s", "end_s", "labeller"), says
 LONGEST_NAME = 80
 LATEST_S = 1e6
 """Seconds; no video is longer."""
+LabelsByAnswer = Mapping[tuple[str, str], Sequence[Label]]
+"""By episode id and "", or "" and question id where a label names no episode."""
+WindowsByQuestion = Mapping[str, Sequence[Correction]]
 
 
 class _Saying(Record):
@@ -70,10 +74,8 @@ class Annotations:
 
     def __init__(self, labels: Path, windows: Path, labeller: str) -> None:
         self.own = labeller
-        self.labels: AnnotationFile[tuple[Label, ...]] = AnnotationFile(
-            labels, LABEL_FORM, lambda path: read_labels(path).labels, ()
-        )
-        self.windows: AnnotationFile[tuple[Correction, ...]] = AnnotationFile(windows, WINDOW_FORM, read_windows, ())
+        self.labels: AnnotationFile[LabelsByAnswer] = AnnotationFile(labels, LABEL_FORM, _labels_in, {})
+        self.windows: AnnotationFile[WindowsByQuestion] = AnnotationFile(windows, WINDOW_FORM, _windows_in, {})
 
     @property
     def version(self) -> tuple[int, int]:
@@ -92,22 +94,24 @@ class Annotations:
 
     def labels_of(self, episode: Episode) -> list[Label]:
         """Everybody's label of an answer, one's own first."""
-        about = [each for each in self.labels.said if _is_about(each, episode.id, episode.question.id)]
-        return sorted(about, key=lambda label: (label.labeller != self.own, not label.episode_id))
+        said = self.labels.said
+        about = [*said.get((episode.id, ""), ()), *said.get(("", episode.question.id), ())]
+        return sorted(about, key=self._rank, reverse=True)
 
     def windows_of(self, question_id: str) -> list[Correction]:
         """Everybody's window of a question, one's own first."""
-        about = [each for each in self.windows.said if each.question_id == question_id]
-        return sorted(about, key=lambda each: each.labeller != self.own)
+        return sorted(self.windows.said.get(question_id, ()), key=lambda each: each.labeller != self.own)
 
     def codes(self, view: View) -> NDArray[np.int8]:
         """What the first label of each row says, as a number of `filters.LABELS`."""
         codes = np.zeros(view.n, dtype=np.int8)
-        in_rank = sorted(self.labels.said, key=lambda label: (bool(label.episode_id), label.labeller == self.own))
-        by_question = {key_of(each.question_id): _code(each) for each in in_rank if not each.episode_id}
-        by_episode = {key_of(each.episode_id): _code(each) for each in in_rank if each.episode_id}
-        _lay(codes, view.rows_F["question"], by_question)
-        _lay(codes, view.rows_F["key"], by_episode)
+        by_rank: defaultdict[tuple[bool, bool], dict[int, int]] = defaultdict(dict)
+        for (episode_id, question_id), labels in self.labels.said.items():
+            key = key_of(episode_id or question_id)
+            for label in labels:
+                by_rank[self._rank(label)].setdefault(key, _code(label))
+        for rank in sorted(by_rank):
+            _lay(codes, view.rows_F["key" if rank[1] else "question"], by_rank[rank])
         return codes
 
     def label(self, episode: Episode, labeller: str, said: NewLabel, *, alone: bool) -> None:
@@ -137,16 +141,30 @@ class Annotations:
         cells = {"question_id": question_id, "labeller": labeller, **times}
         self.windows.change(lambda row: (row["question_id"], row["labeller"]) == (question_id, labeller), cells)
 
+    def _rank(self, label: Label) -> tuple[bool, bool]:
+        """The higher, the sooner it counts: one's own word, then one that names the answer; of equals, the first in the file."""
+        return label.labeller == self.own, bool(label.episode_id)
+
+
+def _labels_in(path: Path) -> LabelsByAnswer:
+    found: defaultdict[tuple[str, str], list[Label]] = defaultdict(list)
+    for label in read_labels(path).labels:
+        found[label.episode_id, "" if label.episode_id else label.question_id].append(label)
+    return found
+
+
+def _windows_in(path: Path) -> WindowsByQuestion:
+    found: defaultdict[str, list[Correction]] = defaultdict(list)
+    for correction in read_windows(path):
+        found[correction.question_id].append(correction)
+    return found
+
 
 def _require_spelt(*names: str) -> None:
     """Refuses ids that a file of labels cannot name: blanks around a cell do not count. Raises BadRecord."""
     for name in names:
         if name != name.strip() or not name:
             raise BadRecord(f"the id {name[:40]!r} is empty or has blanks around it, so that no CSV file can name it. Rename it.")
-
-
-def _is_about(label: Label, episode_id: str, question_id: str) -> bool:
-    return label.episode_id == episode_id if label.episode_id else label.question_id == question_id
 
 
 def _code(label: Label) -> int:
@@ -156,9 +174,7 @@ def _code(label: Label) -> int:
 
 
 def _lay(codes: NDArray[np.int8], keys: NDArray[np.uint64], said: Mapping[int, int]) -> None:
-    """Puts what is said of some keys in the rows that have them."""
-    if not said:
-        return
+    """Puts what is said of some keys, at least one, in the rows that have them."""
     known = np.array(sorted(said), dtype=np.uint64)
     values = np.array([said[key] for key in sorted(said)], dtype=np.int8)
     places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
@@ -174,8 +190,3 @@ def label_json(label: Label) -> dict[str, object]:
 def window_json(said: Correction) -> dict[str, object]:
     """As the page gets it."""
     return {"labeller": said.labeller, "start_s": said.window.start_s, "end_s": said.window.end_s}
-
-
-def listed(labels: Sequence[Label]) -> list[dict[str, object]]:
-    """All of them."""
-    return [label_json(each) for each in labels]

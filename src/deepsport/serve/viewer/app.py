@@ -16,7 +16,7 @@ from deepsport.serve.viewer.responses import with_errors
 from deepsport.serve.viewer.routes_annotations import saying
 from deepsport.serve.viewer.routes_events import events
 from deepsport.serve.viewer.routes_footage import showing
-from deepsport.serve.viewer.routes_lists import BAD_FILTERS, bad_filter, lists
+from deepsport.serve.viewer.routes_lists import lists
 
 STATIC = Path(__file__).parent / "static"
 AT_ONCE = 8
@@ -30,7 +30,6 @@ def viewer_app(catalogue: Catalogue) -> FastAPI:
     app.state.showing, app.state.opening = CapacityLimiter(AT_ONCE), CapacityLimiter(AT_ONCE)
     app.state.stopping = asyncio.Event()
     with_errors(app)
-    app.add_exception_handler(BAD_FILTERS, bad_filter)
     for router in (lists, showing, saying, events):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -4,7 +4,7 @@ Answers are paired by the question and by which of several runs they were played
 other side is left out and counted. P pairs. Pure.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from deepsport.bench.diagnose import FAILED_BELOW
 from deepsport.serve.viewer.episode_table import DIMENSIONS, View
-from deepsport.serve.viewer.filters import holds
+from deepsport.serve.viewer.filters import allowed, counted, holds
 
 
 class Flip(StrEnum):
@@ -81,7 +81,7 @@ def pick(pairs: Pairs, left: View, right: View, wanted: Wanted) -> NDArray[np.in
         (rows["dimension"], DIMENSIONS, wanted.dimensions),
     ):
         if values:
-            mask &= np.array([name in values for name in names])[codes]
+            mask &= allowed(codes, names, values)
     for word in wanted.words:
         mask &= _holds(left, pairs.left_P, word) | _holds(right, pairs.right_P, word)
     return np.flatnonzero(mask)
@@ -107,7 +107,7 @@ def counts_of(pairs: Pairs) -> Mapping[str, int]:
 def facets_of(pairs: Pairs, left: View) -> dict[str, list[tuple[str, int]]]:
     """Sports and dimensions that occur, with their numbers."""
     rows = left.rows_F[pairs.left_P]
-    return {"sport": _frequent(rows["sport"], tuple(left.sports)), "dimension": _frequent(rows["dimension"], DIMENSIONS)}
+    return {"sport": counted(rows["sport"], tuple(left.sports)), "dimension": counted(rows["dimension"], DIMENSIONS)}
 
 
 def mean_of(accuracies: NDArray[Any]) -> float | None:
@@ -131,8 +131,3 @@ def _holds(view: View, rows: NDArray[np.intp], word: str) -> NDArray[np.bool_]:
     places: list[int] = rows.tolist()
     texts = [view.texts[place] for place in places]
     return holds(texts, (word,), np.ones(len(texts), dtype=np.bool_))
-
-
-def _frequent(codes: NDArray[Any], names: Sequence[str]) -> list[tuple[str, int]]:
-    n_each = np.bincount(codes.astype(np.intp), minlength=len(names)).tolist()
-    return sorted(((name, n) for name, n in zip(names, n_each, strict=True) if n), key=lambda each: (-each[1], each[0]))

@@ -2,13 +2,11 @@
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from deepsport.serve.viewer.catalogue import EpisodeSet
 from deepsport.serve.viewer.comparison import FLIPS, Pairs, Wanted, counts_of, facets_of, keys_of, mean_of, pair_up, pick
 from deepsport.serve.viewer.episode_json import row_json
-from deepsport.serve.viewer.episode_table import View, spelt, unspelt
+from deepsport.serve.viewer.episode_table import View, spelt
+from deepsport.serve.viewer.neighbours import beside, places_of
 
 Json = dict[str, Any]
 
@@ -18,7 +16,7 @@ def compare_json(left: EpisodeSet, right: EpisodeSet, wanted: Wanted, *, key: st
     view_l, view_r = left.index.view(), right.index.view()
     pairs = pair_up(view_l, view_r)
     chosen, keys_P = pick(pairs, view_l, view_r, wanted), keys_of(pairs, view_l)
-    listed = _places(keys_P, key) if key else chosen[offset : offset + limit].tolist()
+    listed = places_of(keys_P, key) if key else chosen[offset : offset + limit].tolist()
     rows = [_row(left, right, view_l, view_r, pairs, place) for place in listed]
     return {
         "n_both": len(pairs.left_P),
@@ -31,22 +29,8 @@ def compare_json(left: EpisodeSet, right: EpisodeSet, wanted: Wanted, *, key: st
         "right": {"name": right.name, "score": mean_of(view_r.rows_F["accuracy"][pairs.right_P])},
         "facets": facets_of(pairs, view_l),
         "rows": [{"key": spelt(int(keys_P[place])), **row} for place, row in zip(listed, rows, strict=True) if row],
-        **(_beside(keys_P[chosen], key) if key else {}),
+        **(beside(keys_P[chosen], key) if key else {}),
     }
-
-
-def _places(keys: NDArray[np.uint64], key: str) -> list[int]:
-    """Where a key stands, if it does."""
-    number = unspelt(key)
-    return [] if number is None else np.flatnonzero(keys == np.uint64(number)).tolist()
-
-
-def _beside(keys: NDArray[np.uint64], key: str) -> Json:
-    """Where a pair stands in a list, and what stands before and after it."""
-    place = next(iter(_places(keys, key)), None)
-    previous = spelt(int(keys[place - 1])) if place else None
-    following = spelt(int(keys[place + 1])) if place is not None and place + 1 < len(keys) else None
-    return {"position": place, "previous": previous, "next": following}
 
 
 def _row(left: EpisodeSet, right: EpisodeSet, view_l: View, view_r: View, pairs: Pairs, place: int) -> Json | None:

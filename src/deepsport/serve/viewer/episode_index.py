@@ -16,9 +16,8 @@ from deepsport.records import Episode
 from deepsport.serve.viewer.episode_table import NO_STEP, Table, View, key_of
 from deepsport.serve.viewer.growing_file import GrowingFile, Line, LongLineError
 from deepsport.serve.viewer.line_to_row import Entry, SetKind, facts_of, read_entry, said_of, text_of
-from deepsport.serve.viewer.verdict_files import VerdictFile
+from deepsport.serve.viewer.verdict_files import MOST_PROBLEMS, VerdictFile
 
-MOST_PROBLEMS = 20
 GROWING_S = 10.0
 """So long after its last new line a file counts as growing."""
 

@@ -1,5 +1,6 @@
 """What a page gets to see of an episode: one row of a list, and all of it. Of every path only the file name is told."""
 
+from codecs import BOM_UTF8
 from math import isnan
 from pathlib import PurePath
 from typing import Any, cast
@@ -12,12 +13,12 @@ from deepsport.bench.result import Judged, scores_of
 from deepsport.bench.score import Score, answered, reference_of, score
 from deepsport.records import Choice, Episode, Gold, Number, Question
 from deepsport.reward.choice import named_options
-from deepsport.serve.viewer.annotations import label_json, listed, window_json
+from deepsport.serve.viewer.annotations import label_json, window_json
 from deepsport.serve.viewer.catalogue import Catalogue, EpisodeSet
 from deepsport.serve.viewer.comparison import key_of_pair
 from deepsport.serve.viewer.episode_index import Found
 from deepsport.serve.viewer.episode_table import CAUSES, FAILURES, NO_STEP, NONE, OUTCOMES, View, spelt
-from deepsport.serve.viewer.footage import ChangedFootageError, Clip, Footage, NoFootageError
+from deepsport.serve.viewer.footage import ChangedFootageError, Footage, NoFootageError
 from deepsport.serve.viewer.line_to_row import Entry, found_of, said_of
 
 Json = dict[str, Any]
@@ -77,15 +78,15 @@ def episode_json(catalogue: Catalogue, one: EpisodeSet, found: Found) -> Json:
         "episode": told(episode),
         "options": options_json(question, episode.answer),
         "gold_text": gold_text(question.gold),
-        "score": figures.model_dump(mode="json") | {"video": PurePath(figures.video).name, "cluster": _unpathed(figures)},
+        "score": _named_only(figures),
         "verdict": verdict.model_dump(mode="json") if verdict else None,
         "diagnosis": _named_only(diagnosis) if diagnosis else None,
         "diagnosis_text": list(diagnosis.evidence) if diagnosis else [],
         "video": video_json(catalogue.footage, one, episode),
-        "labels": listed(one.annotations.labels_of(episode)),
+        "labels": [label_json(each) for each in one.annotations.labels_of(episode)],
         "window": question.window.model_dump() if question.window else None,
         "windows": [window_json(each) for each in one.annotations.windows_of(question.id)],
-        "elsewhere": list(elsewhere(catalogue, one, found)),
+        "elsewhere": elsewhere(catalogue, one, found),
         "advantage": entry.advantage,
     }
 
@@ -107,7 +108,7 @@ def told(episode: Episode) -> Json:
 
 def raw_json(content: bytes, *, tokens: bool) -> object:
     """The line as it is stored, paths included; without tokens, which only training reads, unless they are asked for."""
-    found: object = from_json(content.removeprefix(b"\xef\xbb\xbf"))
+    found: object = from_json(content.removeprefix(BOM_UTF8))
     for record in _records_in(found):
         if not tokens:
             record.pop("tokens", None)
@@ -140,13 +141,11 @@ def video_json(footage: Footage, one: EpisodeSet, episode: Episode) -> Json:
         clip = footage.clip(episode, one.place.path)
     except (NoFootageError, ChangedFootageError) as error:
         return {"name": name, "available": False, "why": str(error)}
-    return {"name": name, "available": True, "why": "", **clip_json(clip)}
-
-
-def clip_json(clip: Clip) -> Json:
-    """The facts about a video that can be shown."""
     info = clip.info
     return {
+        "name": name,
+        "available": True,
+        "why": "",
         "duration_s": info.duration_s,
         "n_frames": info.n_frames,
         "fps": float(info.fps),
@@ -195,13 +194,10 @@ def _named(names: tuple[str, ...], number: int) -> str | None:
     return None if names[number] == NONE else names[number]
 
 
-def _unpathed(figures: Score) -> str:
-    return PurePath(figures.cluster).name if figures.cluster == figures.video else figures.cluster
-
-
-def _named_only(diagnosis: Diagnosis) -> Json:
-    cluster = PurePath(diagnosis.video).name if diagnosis.cluster == diagnosis.video else diagnosis.cluster
-    return diagnosis.model_dump(mode="json") | {"video": PurePath(diagnosis.video).name, "cluster": cluster}
+def _named_only(found: Score | Diagnosis) -> Json:
+    name = PurePath(found.video).name
+    cluster = name if found.cluster == found.video else found.cluster
+    return found.model_dump(mode="json") | {"video": name, "cluster": cluster}
 
 
 def _without_paths(value: JsonValue) -> JsonValue:

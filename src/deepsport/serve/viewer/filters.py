@@ -111,8 +111,12 @@ def words_of(text: str) -> tuple[str, ...]:
 def choose(coded: Coded, text: Mask, filters: Filters) -> Chosen:
     """The rows, in order, and the counts of every facet. `text`: where all words of the filters stand."""
     view, codes = coded.view, coded.codes
-    masks = {name: _allowed(*codes[name], values) for name, values in filters.facets}
-    counts = {name: _counts(*codes[name], _all(text, masks, but=name), dict(filters.facets).get(name)) for name in FACETS}
+    wanted = dict(filters.facets)
+    masks = {name: allowed(*codes[name], values) for name, values in filters.facets}
+    counts = {
+        name: counted(column[_all(text, masks, but=name)], names, wanted.get(name, frozenset()))
+        for name, (column, names) in codes.items()
+    }
     found = np.flatnonzero(_all(text, masks))
     return Chosen(view, found[_order(view, found, filters.sort)], int(coded.shown.sum()), counts)
 
@@ -124,6 +128,20 @@ def code(view: View, labels_F: Codes) -> Coded:
         name: (np.ascontiguousarray(column, dtype=np.intp), tuple(names)) for name, (column, names) in codes.items()
     }
     return Coded(view, view.rows_F["shown"].copy(), lying_together)
+
+
+def allowed(codes: Codes, names: Sequence[str], values: frozenset[str]) -> Mask:
+    """Which of the numbers stand for one of the values."""
+    return np.array([name in values for name in names] or [False])[codes]
+
+
+def counted(codes: Codes, names: Sequence[str], wanted: frozenset[str] = frozenset()) -> list[tuple[str, int]]:
+    """The values that occur, or are asked for, the most frequent first; steps in their order."""
+    n_each = np.bincount(codes, minlength=len(names)).tolist()
+    there = {name: n for name, n in zip(names, n_each, strict=True) if n or name in wanted}
+    there |= dict.fromkeys(wanted - there.keys(), 0)
+    in_order = all(name == NONE or name.isdecimal() for name in there)
+    return list(there.items()) if in_order else sorted(there.items(), key=lambda each: (-each[1], each[0]))
 
 
 def holds(texts: Sequence[str], words: Sequence[str], among: Mask) -> Mask:
@@ -150,25 +168,12 @@ def _codes(view: View, labels_F: Codes, name: str) -> tuple[Codes, Sequence[str]
     return view.rows_F[name], CLOSED[name]
 
 
-def _allowed(codes: Codes, names: Sequence[str], values: frozenset[str]) -> Mask:
-    return np.array([name in values for name in names] or [False])[codes]
-
-
 def _all(text: Mask, masks: Mapping[str, Mask], but: str = "") -> Mask:
     mask = text
     for name, one in masks.items():
         if name != but:
             mask = mask & one
     return mask
-
-
-def _counts(codes: Codes, names: Sequence[str], mask: Mask, wanted: frozenset[str] | None) -> list[tuple[str, int]]:
-    """The values that occur, or are asked for, the most frequent first; steps in their order."""
-    n_each = np.bincount(codes[mask], minlength=len(names)).tolist()
-    there = {name: n for name, n in zip(names, n_each, strict=True) if n or name in (wanted or ())}
-    there |= dict.fromkeys((wanted or frozenset()) - there.keys(), 0)
-    in_order = all(name == NONE or name.isdecimal() for name in there)
-    return list(there.items()) if in_order else sorted(there.items(), key=lambda each: (-each[1], each[0]))
 
 
 def _order(view: View, found: NDArray[np.intp], sort: Sort) -> NDArray[np.intp]:

@@ -99,7 +99,7 @@ class Footage:
         except OSError:
             raise NoFootageError(f"{PurePath(clip.path).name} is gone") from None
         status = os.fstat(file.fileno())
-        if (status.st_size, status.st_mtime_ns, status.st_ino) != tuple(clip.stamp):
+        if (status.st_size, status.st_mtime_ns, status.st_ino) != clip.stamp:
             file.close()
             raise ChangedFootageError(f"{PurePath(clip.path).name} was replaced a moment ago. Ask again.")
         return file
@@ -110,10 +110,10 @@ class Footage:
         if not 0 <= index < clip.info.n_frames:
             raise NoFootageError(f"there is no frame {index}: the video has frames 0 to {clip.info.n_frames - 1}")
         asked = (clip.path, clip.stamp, index, width)
-        if (kept := self._kept(asked)) is not None:
+        if (kept := self._pictures.get(asked)) is not None:
             return kept
         with self._lock:
-            return self._kept(asked) or self._decode(clip, _shown_with(episode, index), index, width)
+            return self._pictures.get(asked) or self._decode(clip, _shown_with(episode, index), index, width)
 
     def _decode(self, clip: Clip, frames: Sequence[Frame], index: int, width: int) -> bytes:
         indices = sorted({index, *(frame.index for frame in frames)})
@@ -131,9 +131,6 @@ class Footage:
         for shown, picture in pictures.items():
             self._keep((clip.path, clip.stamp, shown, width), picture)
         return pictures[index]
-
-    def _kept(self, asked: Asked) -> bytes | None:
-        return self._pictures.get(asked)
 
     def _keep(self, asked: Asked, picture: bytes) -> None:
         self._n_bytes += len(picture) - len(self._pictures.pop(asked, b""))

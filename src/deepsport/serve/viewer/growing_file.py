@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from pydantic_core import from_json
+from deepsport.durable import is_json
 
 CHUNK_BYTES = 2**18
 LONGEST_LINE = 2**26
@@ -92,7 +92,7 @@ class GrowingFile:
             size *= 4
         whole, end, torn = found.rpartition(b"\n")
         lines = self._cut(whole) if end else []
-        if torn and (not lines) and _is_json(torn):  # the end of the file, or of what its writer is about to finish
+        if torn and (not lines) and is_json(torn):  # the end of the file, or of what its writer is about to finish
             lines.append(Line(self._number, Place(self._offset, len(torn)), torn))
             self._go_on(torn)
         return lines
@@ -144,11 +144,3 @@ def _open(path: Path) -> BinaryIO:
     if not path.is_file():
         raise FileNotFoundError(2, os.strerror(2), str(path))
     return path.open("rb", buffering=0)
-
-
-def _is_json(text: bytes) -> bool:
-    try:
-        from_json(text)
-    except ValueError:
-        return False
-    return True

@@ -1,17 +1,18 @@
 """From a line of a file to a row of the list: what kind of file it is decides how a line is read. Pure."""
 
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from dataclasses import dataclass
 from enum import StrEnum
 from math import nan
-from typing import Any, cast
 
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from deepsport.bench.diagnose import failure
 from deepsport.bench.diagnosis.record import Diagnosis
 from deepsport.bench.result import Judged
 from deepsport.bench.score import answered, reference_of
+from deepsport.data.annotation import first_fault
+from deepsport.durable import is_json, version_in
 from deepsport.records import SCHEMA_VERSION, Episode, Reward
 from deepsport.reward.gated import GatedReward
 from deepsport.reward.judge import Verdict, case_of_answer
@@ -32,7 +33,6 @@ from deepsport.serve.viewer.growing_file import Line
 from deepsport.train.samples import Sample
 
 REWARD = GatedReward()
-_MARK = b"\xef\xbb\xbf"
 _NUMBERS = {part: {name: number for number, name in enumerate(names)} for part, names in (
     ("outcome", OUTCOMES), ("stop", STOPS), ("dimension", DIMENSIONS), ("failure", FAILURES), ("cause", CAUSES)
 )}  # fmt: skip
@@ -59,8 +59,8 @@ class Entry:
 
 def read_entry(kind: SetKind, content: bytes) -> Entry:
     """Reads a line. Raises ValueError that says what is wrong, in words without the line."""
-    content = content.removeprefix(_MARK)
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+    content = content.removeprefix(BOM_UTF8)
+    if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         raise ValueError("the file is UTF-16. Save it as UTF-8")
     try:
         if kind is SetKind.EPISODES:
@@ -148,17 +148,10 @@ def _checked(entry: Entry) -> Entry:
 
 def _wrong(error: ValidationError, content: bytes) -> str:
     """Where and what, without the value: it may be long, and is somebody's."""
-    try:
-        found: object = from_json(content)
-    except ValueError:
+    if not is_json(content):
         return "it is not JSON"
-    inner = cast(dict[str, Any], found) if isinstance(found, dict) else {}
-    version: object = inner.get("schema_version", SCHEMA_VERSION)
-    if version != SCHEMA_VERSION:
-        return _version(version)
-    first = error.errors(include_input=False, include_url=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}"[:300] if where else first["msg"][:300]
+    version = version_in(content)
+    return _version(version) if version != SCHEMA_VERSION else first_fault(error).removeprefix(": ")[:300]
 
 
 def _version(version: object) -> str:

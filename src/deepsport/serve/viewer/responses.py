@@ -1,6 +1,7 @@
 """How the viewer answers: JSON that any text can stand in, and errors of one form."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -8,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
-from deepsport.errors import BadRecord, RunError
+from deepsport.errors import BadConfig, BadRecord, RunError
 from deepsport.serve.viewer.catalogue import Catalogue, EpisodeSet, ViewedRun
 from deepsport.serve.viewer.episode_index import Found
 from deepsport.serve.viewer.episode_table import unspelt
@@ -16,6 +17,14 @@ from deepsport.serve.viewer.footage import ChangedFootageError, NoFootageError
 
 NOT_KEPT = {"cache-control": "no-store"}
 KINDS = {404: "not_found", 405: "not_allowed", 416: "bad_range"}
+TOLD = (
+    (BadConfig, 422, "bad_request"),
+    (NoFootageError, 404, "no_footage"),
+    (ChangedFootageError, 409, "changed_footage"),
+    (BadRecord, 409, "unreadable_file"),
+    (RunError, 507, "not_written"),
+)
+"""Errors whose own words are for whoever asked: what each is answered as."""
 
 
 def answer(content: object, status: int = 200, headers: Mapping[str, str] = NOT_KEPT) -> Response:
@@ -72,25 +81,16 @@ def with_errors(app: FastAPI) -> None:
     async def bad_request(_: Request, error: RequestValidationError) -> Response:  # pyright: ignore[reportUnusedFunction]
         return refuse(422, "bad_request", "; ".join(_fault(each) for each in list(error.errors())[:5]))
 
-    @app.exception_handler(NoFootageError)
-    async def no_footage(_: Request, error: NoFootageError) -> Response:  # pyright: ignore[reportUnusedFunction]
-        return refuse(404, "no_footage", str(error))
-
-    @app.exception_handler(ChangedFootageError)
-    async def changed(_: Request, error: ChangedFootageError) -> Response:  # pyright: ignore[reportUnusedFunction]
-        return refuse(409, "changed_footage", str(error))
-
-    @app.exception_handler(BadRecord)
-    async def bad_file(_: Request, error: BadRecord) -> Response:  # pyright: ignore[reportUnusedFunction]
-        return refuse(409, "unreadable_file", str(error))
-
-    @app.exception_handler(RunError)
-    async def bad_disk(_: Request, error: RunError) -> Response:  # pyright: ignore[reportUnusedFunction]
-        return refuse(507, "not_written", str(error))
+    for error, status, kind in TOLD:
+        app.add_exception_handler(error, partial(_tell, status, kind))
 
     @app.exception_handler(Exception)
     async def broken(_: Request, error: Exception) -> Response:  # pyright: ignore[reportUnusedFunction]
         return refuse(500, "internal", f"the viewer failed ({type(error).__name__}). Its terminal says where.")
+
+
+async def _tell(status: int, kind: str, _: Request, error: Exception) -> Response:
+    return refuse(status, kind, str(error))
 
 
 def _fault(fault: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from deepsport.serve.viewer.annotation_csv import Form
-from deepsport.serve.viewer.annotations import LABEL_FORM, LONGEST_NAME, WINDOW_FORM, NewLabel, NewWindow, listed, window_json
+from deepsport.serve.viewer.annotations import LABEL_FORM, LONGEST_NAME, WINDOW_FORM, NewLabel, NewWindow, label_json, window_json
 from deepsport.serve.viewer.catalogue import EpisodeSet
 from deepsport.serve.viewer.responses import answer, found_of, set_of
 
@@ -55,7 +55,7 @@ def _label(one: EpisodeSet, episode_id: str, labeller: str, said: NewLabel) -> R
     rows = found.view.rows_F
     same = (rows["question"] == rows[found.row]["question"]) & rows["shown"]
     one.annotations.label(found.entry.episode, labeller, said, alone=int(same.sum()) == 1)
-    return answer(listed(one.annotations.labels_of(found.entry.episode)))
+    return answer([label_json(each) for each in one.annotations.labels_of(found.entry.episode)])
 
 
 def _correct(one: EpisodeSet, episode_id: str, labeller: str, said: NewWindow | None) -> Response:

@@ -22,7 +22,7 @@ showing = APIRouter(prefix="/api/sets/{set_id}/episodes/{episode_id}")
 @showing.api_route("/video", methods=["GET", "HEAD"])
 async def video(request: Request, set_id: str, episode_id: str) -> Response:
     """The file, or the part of it that a Range header asks for."""
-    limiter = limiter_of(request)
+    limiter: CapacityLimiter = request.app.state.showing
 
     def opened() -> tuple[Clip, BinaryIO]:
         one, footage = set_of(request, set_id), catalogue_of(request).footage
@@ -68,14 +68,7 @@ async def frame(
             return Response(None, 304, headers)
         return Response(footage.picture(clip, episode, index, width), 200, headers, "image/jpeg")
 
-    return await to_thread.run_sync(drawn, limiter=limiter_of(request))
-
-
-def limiter_of(request: Request) -> CapacityLimiter:
-    """How many wait for a disk or a decoder at once."""
-    limiter = request.app.state.showing
-    assert isinstance(limiter, CapacityLimiter)
-    return limiter
+    return await to_thread.run_sync(drawn, limiter=request.app.state.showing)
 
 
 def _headers(clip: Clip) -> dict[str, str]:

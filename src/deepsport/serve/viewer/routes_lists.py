@@ -11,9 +11,10 @@ from deepsport.errors import BadConfig
 from deepsport.serve.viewer.comparison import FLIPS, Wanted
 from deepsport.serve.viewer.comparison_json import compare_json
 from deepsport.serve.viewer.episode_json import episode_json, raw_json, rows_json
-from deepsport.serve.viewer.episode_table import NONE, spelt
+from deepsport.serve.viewer.episode_table import NONE
 from deepsport.serve.viewer.filters import CLOSED, FACETS, Filters, Sort, words_of
-from deepsport.serve.viewer.responses import answer, catalogue_of, found_of, refuse, set_of, viewed_run_of
+from deepsport.serve.viewer.neighbours import beside
+from deepsport.serve.viewer.responses import answer, catalogue_of, found_of, set_of, viewed_run_of
 from deepsport.serve.viewer.run_json import curves_json, runs_json
 
 MOST_ROWS = 500
@@ -130,14 +131,7 @@ def neighbours(request: Request, set_id: str, episode_id: str, asked: Annotated[
     found_of(one, episode_id)
     chosen = one.choose(asked.filters())
     keys = chosen.view.rows_F["key"][chosen.rows]
-    places = (keys == int(episode_id, 16)).nonzero()[0].tolist()
-    place = places[0] if places else None
-
-    def at(beside: int) -> str | None:
-        return spelt(int(keys[beside])) if 0 <= beside < len(keys) else None
-
-    previous, following = (None, None) if place is None else (at(place - 1), at(place + 1))
-    return answer({"position": place, "n_found": len(keys), "previous": previous, "next": following})
+    return answer({**beside(keys, episode_id), "n_found": len(keys)})
 
 
 @lists.get("/sets/{set_id}/episodes/{episode_id}/raw")
@@ -153,11 +147,3 @@ def compare(request: Request, compared: Annotated[Compared, Query()]) -> Respons
     left, right = set_of(request, compared.left), set_of(request, compared.right)
     wanted = compared.wanted()
     return answer(compare_json(left, right, wanted, key=compared.key, offset=compared.offset, limit=compared.limit))
-
-
-def bad_filter(_: Request, error: Exception) -> Response:
-    """A filter that there cannot be."""
-    return refuse(422, "bad_request", str(error))
-
-
-BAD_FILTERS: type[Exception] = BadConfig

@@ -41,7 +41,7 @@ class SetPlace:
     path: Path
     kind: SetKind
     annotations: Path
-    """What people say of it stands in files that begin so, beside the run."""
+    """What people say of it stands in files that begin so, beside the run; with the name of the set where a run holds several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +82,14 @@ def sets_of(run: RunPlace) -> list[SetPlace]:
     path = run.path
     if path.is_file():
         return [SetPlace(path.stem, path, SetKind.EPISODES, path.with_suffix(""))]
-    files = [(path / EPISODES, SetKind.EPISODES)] if (path / EPISODES).is_file() else []
-    files += [(each, SetKind.EPISODES) for each in _lines_in(path / PLAYED)]
-    files += [(each, SetKind.SAMPLES) for each in _lines_in(path / SAMPLES)]
-    return [SetPlace(_name(run, file, kind), file, kind, _annotations(path, file, kind)) for file, kind in files]
+    home = path.resolve()
+    own = [SetPlace(home.name, path / EPISODES, SetKind.EPISODES, home)] if (path / EPISODES).is_file() else []
+    played = [SetPlace(each.stem, each, SetKind.EPISODES, Path(f"{home}.{each.stem}")) for each in _lines_in(path / PLAYED)]
+    sampled = [
+        SetPlace(f"{each.stem}, sampled", each, SetKind.SAMPLES, Path(f"{home}.{each.stem}.samples"))
+        for each in _lines_in(path / SAMPLES)
+    ]
+    return [*own, *played, *sampled]
 
 
 def kind_of(run: RunPlace) -> RunKind:
@@ -147,16 +151,3 @@ def _lines_in(folder: Path) -> list[Path]:
             )
     except OSError:
         return []
-
-
-def _name(run: RunPlace, file: Path, kind: SetKind) -> str:
-    if file.name == EPISODES and file.parent == run.path:
-        return run.path.resolve().name
-    return f"{file.stem}, sampled" if kind is SetKind.SAMPLES else file.stem
-
-
-def _annotations(run: Path, file: Path, kind: SetKind) -> Path:
-    """`runs/nano` beside the run; with the name of the set where a run holds several."""
-    resolved = run.resolve()
-    own = "" if file.name == EPISODES and file.parent == run else f".{file.stem}" + ".samples" * (kind is SetKind.SAMPLES)
-    return Path(f"{resolved}{own}")

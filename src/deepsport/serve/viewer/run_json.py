@@ -4,12 +4,13 @@ import json
 import os
 import time
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
 from deepsport.bench.reporting.curves import METRICS_FILE, Curve, MetricLine, Panel, curves, panels_of, smooth, thin
+from deepsport.config import leaves
 from deepsport.durable import read_records
 from deepsport.errors import BadRecord, RunError
 from deepsport.lock import LOCK_NAME
@@ -120,15 +121,10 @@ def _settings_at(path: Path, mtime_ns: int, size: int) -> list[tuple[str, str]]:
         tree = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return []
-    return list(_leaves(tree, ""))
-
-
-def _leaves(table: Json, prefix: str) -> Iterator[tuple[str, str]]:
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _leaves(cast(Json, value), f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    return [
+        (key, value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False))
+        for key, value in leaves(tree)
+    ]
 
 
 def _seconds(path: Path) -> dict[str, float]:

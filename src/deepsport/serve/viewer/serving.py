@@ -4,28 +4,30 @@ A signal ends it gently: open pages are told, requests under way are finished wi
 signal ends it at once.
 """
 
-import asyncio
 import gc
 import resource
 import socket
 import sys
 import threading
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 from urllib.parse import quote
 
 from deepsport.bench.result import VERDICTS
-from deepsport.errors import BadConfig, RunError
+from deepsport.errors import RunError
 from deepsport.serve.guard import PAGE_HEADERS, Guard, names_of, require_bindable
+from deepsport.serve.listening import address_of, listen
 from deepsport.serve.viewer.catalogue import Catalogue
 
 if TYPE_CHECKING:
-    import uvicorn
+    from deepsport.serve.graceful_server import GracefulServer
 
 GRACE_S = 3
+IDLE_S = 20
+"""For a connection that is not used."""
 SWITCH_S = 0.001
 """How long the indexing thread may keep a request waiting before it has to let go."""
 COOKIE = "deepsport_viewer"
@@ -45,25 +47,30 @@ def serve_viewer(
 ) -> None:
     """Serves until SIGINT or SIGTERM. `on_ready` gets the address to open, with the key in it if there is one. Port 0: any free.
 
-    Raises BadConfig if others could reach it without a key or FastAPI is not installed, BadRecord for a path at which there is
-    nothing to view, RunError if the address cannot be had."""
+    Raises BadConfig if others could reach it without a key, BadRecord for a path at which there is nothing to view, RunError if
+    the address cannot be had."""
     require_bindable(host, key, "Set one with --key")
     catalogue = Catalogue.open(runs, videos=videos, verdicts=verdicts, labeller=labeller)
     sys.setswitchinterval(SWITCH_S)
     _allow_many_files()
-    with listening_at(host, port) as taken, catalogue:
-        url = address(taken, key)
-        server = server_of(catalogue, host=host, key=key)
+    try:
+        listening = listen(host, port)
+    except OSError as error:
+        why = error.strerror or error
+        raise RunError(f"{host}:{port} cannot be had ({why}). Choose another --port, or --port 0 for a free one.") from error
+    url = f"{address_of(listening)}/" + (f"?key={quote(key, safe='')}" if key else "")
+
+    def ready() -> None:
+        on_ready(url)
+        if open_browser:
+            import webbrowser
+
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # some wait until it is closed
+
+    with catalogue:
+        server = server_of(catalogue, listening, host=host, key=key, on_ready=ready)
         gc.freeze()  # what is loaded by now stays: looking through it again and again would hold up requests
-
-        def ready() -> None:
-            on_ready(url)
-            if open_browser:
-                import webbrowser
-
-                threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()  # some wait until it is closed
-
-        asyncio.run(_serve(server, taken, ready))
+        server.serve_until_told()
 
 
 class Listening:
@@ -71,10 +78,10 @@ class Listening:
 
     def __init__(self, catalogue: Catalogue, *, key: str | None = None) -> None:
         """Takes the port; the catalogue is opened and closed by the caller."""
-        self._socket = _listen("127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        self._server = server_of(catalogue, host="127.0.0.1", key=key)
-        self._thread = threading.Thread(target=self._run, name="viewer", daemon=True)
+        listening = listen("127.0.0.1", 0)
+        self.url = address_of(listening)
+        self._server = server_of(catalogue, listening, host="127.0.0.1", key=key, on_ready=lambda: None)
+        self._thread = threading.Thread(target=self._server.serve_until_told, name="viewer", daemon=True)
 
     def __enter__(self) -> Self:
         """Begins to answer."""
@@ -85,53 +92,22 @@ class Listening:
         """Stops, and waits for that."""
         self._server.should_exit = True
         self._thread.join()
-        self._socket.close()
-
-    def _run(self) -> None:
-        asyncio.run(_serve(self._server, self._socket, lambda: None))
 
 
-def server_of(catalogue: Catalogue, *, host: str, key: str | None) -> "uvicorn.Server":
-    """A server for this catalogue that has not begun. Raises BadConfig if FastAPI is not installed."""
-    try:
-        import uvicorn
+def server_of(
+    catalogue: Catalogue, listening: socket.socket, *, host: str, key: str | None, on_ready: Callable[[], None]
+) -> "GracefulServer":
+    """A server for this catalogue that has not begun."""
+    from deepsport.serve.graceful_server import GracefulServer
+    from deepsport.serve.viewer.app import viewer_app
 
-        from deepsport.serve.viewer.app import viewer_app
-        from deepsport.serve.viewer.graceful_server import GracefulServer
-    except ImportError as error:
-        raise BadConfig("The viewer needs fastapi and uvicorn: pip install 'deepsport[serve]'") from error
     app = viewer_app(catalogue)
     guarded = Guard(app=app, names=names_of(host), headers=PAGE_HEADERS, key=key, cookie=COOKIE, own_page_only=True)
-    config = uvicorn.Config(
-        guarded,
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_S,
-        timeout_keep_alive=30,
-    )
-    stopping: asyncio.Event = app.state.stopping
-    return GracefulServer(config, stopping.set)
 
+    async def stop() -> None:
+        app.state.stopping.set()
 
-@contextmanager
-def listening_at(host: str, port: int) -> Generator[socket.socket]:
-    """A socket that others can connect to already. Raises RunError if the address cannot be had."""
-    try:
-        taken = _listen(host, port)
-    except OSError as error:
-        why = error.strerror or error
-        raise RunError(f"{host}:{port} cannot be had ({why}). Choose another --port, or --port 0 for a free one.") from error
-    with taken:
-        yield taken
-
-
-def address(taken: socket.socket, key: str | None) -> str:
-    """What to open in a browser."""
-    host, port = taken.getsockname()[:2]
-    name = {"0.0.0.0": "localhost", "::": "localhost"}.get(host, f"[{host}]" if ":" in host else host)
-    return f"http://{name}:{port}/" + (f"?key={quote(key, safe='')}" if key else "")
+    return GracefulServer(guarded, listening, on_ready=on_ready, on_stop=stop, flush_s=GRACE_S, idle_s=IDLE_S)
 
 
 def _allow_many_files() -> None:
@@ -139,22 +115,3 @@ def _allow_many_files() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=128)
-
-
-async def _serve(server: "uvicorn.Server", taken: socket.socket, ready: Callable[[], None]) -> None:
-    telling = asyncio.create_task(_tell(server, ready))
-    await server.serve([taken])
-    telling.cancel()
-    with suppress(asyncio.CancelledError):
-        await telling
-
-
-async def _tell(server: "uvicorn.Server", ready: Callable[[], None]) -> None:
-    while not server.started:
-        await asyncio.sleep(0.01)
-    ready()

@@ -4,30 +4,18 @@ Only the places of the lines are kept; of several about one episode the last cou
 """
 
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
+from deepsport.bench.diagnosis.record import Diagnosis
+from deepsport.bench.result import Judged
 from deepsport.serve.viewer.growing_file import GrowingFile, LongLineError, Place
 
 MOST_PROBLEMS = 20
 
 
-class About(Protocol):
-    """A record about an episode."""
-
-    @property
-    def episode_id(self) -> str:
-        """Which one."""
-        ...
-
-    @classmethod
-    def model_validate_json(cls, json_data: bytes) -> "About":
-        """Reads one."""
-        ...
-
-
-M = TypeVar("M", bound=About)
+M = TypeVar("M", Judged, Diagnosis)
 
 
 class VerdictFile(Generic[M]):
@@ -76,7 +64,7 @@ class VerdictFile(Generic[M]):
             said = self._model.model_validate_json(file.at(place))
         except (ValidationError, OSError):
             return None
-        return said if said.episode_id == episode_id else None  # pyright: ignore[reportReturnType]
+        return said if said.episode_id == episode_id else None
 
     def _read(self, file: GrowingFile) -> set[str]:
         found: set[str] = set()

@@ -1,15 +1,6 @@
-/* Talks to the server, and to nobody else. A refusal becomes an ApiError with the server's own words. */
+/* Talks to the server, and to nobody else. A refusal becomes an error with the server's own words. */
 
 const AGAIN_MS = 2000;
-
-/** What the server refused, or that it could not be reached. */
-export class ApiError extends Error {
-  /** @param {string} message @param {number} status 0: not reached */
-  constructor(message, status) {
-    super(message);
-    this.status = status;
-  }
-}
 
 /** @param {string} path @param {URLSearchParams} [query] @param {AbortSignal} [signal] @returns {Promise<any>} */
 export function get(path, query, signal) {
@@ -24,10 +15,9 @@ export function change(method, path, body) {
   return ask(path, { method, headers, body: body && JSON.stringify(body) });
 }
 
-/** Address of what belongs to an episode.
- * @param {string} set @param {string} episode @param {string} [rest] */
-export function of(set, episode, rest = "") {
-  return `/api/sets/${encodeURIComponent(set)}/episodes/${encodeURIComponent(episode)}${rest}`;
+/** Address of what belongs to a set: of("1f", "episodes", "2e"). @param {...string} path */
+export function of(...path) {
+  return `/api/sets/${path.map(encodeURIComponent).join("/")}`;
 }
 
 /** Follows what changes on the server. A browser tries again by itself after a broken line, but not after a refusal; then we do.
@@ -47,12 +37,12 @@ export function follow(told) {
 /** @param {string} address @param {RequestInit} how */
 async function ask(address, how) {
   const response = await fetch(address, { cache: "no-store", ...how }).catch((error) => {
-    throw error.name === "AbortError" ? error : new ApiError("The server does not answer. Is `deepsport view` still running?", 0);
+    throw error.name === "AbortError" ? error : new Error("The server does not answer. Is `deepsport view` still running?");
   });
   const said = await response.json().catch((error) => {
     if (error.name === "AbortError") throw error;
-    if (response.ok) throw new ApiError("The server's answer broke off. Is `deepsport view` still running?", 0);
+    if (response.ok) throw new Error("The server's answer broke off. Is `deepsport view` still running?");
   });
   if (response.ok) return said;
-  throw new ApiError(said?.error?.message ?? `The server answered ${response.status}.`, response.status);
+  throw new Error(said?.error?.message ?? `The server answered ${response.status}.`);
 }

@@ -49,7 +49,7 @@ export class Chart {
     };
     const lines = this.panel.curves.map((curve, n) => [
       drawn("polyline", { class: `raw c${n % N_STYLES}`, points: this.path(curve.points) }),
-      drawn("polyline", { class: `smooth c${n % N_STYLES}`, points: this.path(curve.smooth?.length ? curve.smooth : curve.points) }),
+      drawn("polyline", { class: `smooth c${n % N_STYLES}`, points: this.path(curve.smooth) }),
     ]);
     return drawn(
       "svg",

@@ -1,11 +1,10 @@
 /* Two sets on the same questions: what was gained and lost, counted and listed; a row leads to both answers side by side. */
 
 import { get } from "./api.js";
-import { announce, fill, h, settled } from "./dom.js";
-import { heading, name, outcome, trouble } from "./marks.js";
-import { Paged } from "./paged.js";
-import { changed, go, link, route } from "./router.js";
-import { Rows } from "./rows.js";
+import { announce, fill, h, keepFocus } from "./dom.js";
+import { Listing } from "./listing.js";
+import { heading, name, outcome } from "./marks.js";
+import { changed, link } from "./router.js";
 import { count, FLIPS, percent, said, some, STOPS } from "./words.js";
 
 /** @param {import("./router.js").Route} opened @param {HTMLElement} page */
@@ -13,83 +12,33 @@ export function comparePage(opened, page) {
   return new Compare(opened, page).page();
 }
 
-class Compare {
+class Compare extends Listing {
   /** @param {import("./router.js").Route} opened @param {HTMLElement} page */
   constructor(opened, page) {
-    [, this.left, this.right] = opened.path;
-    this.query = opened.query;
+    const [, left, right] = opened.path;
+    super(opened, "Questions", (query, signal) => get("/api/compare", changed(query, { left, right }), signal));
+    Object.assign(this, { left, right });
     this.title = heading("Comparison");
     this.counts = h("div", { class: "flips", role: "group", "aria-label": "Which questions" });
     this.facets = h("div", { class: "tools" });
-    this.found = h("p", { class: "found" });
-    this.closing = new AbortController();
-    this.paged = new Paged({
-      ask: (query, signal) => get("/api/compare", changed(query, { left: this.left, right: this.right }), signal),
-      took: (answer, anew) => this.took(answer, anew),
-      failed: (error) => fill(this.found, trouble(error)),
-    });
-    this.rows = new Rows("Questions", {
-      at: (index) => this.paged.at(index),
-      draw: (row) => this.row(row),
-      wanted: (first, last) => this.paged.want(first, last),
-    });
     this.rows.element.classList.add("pairs");
-    const words = h("div", { class: "two soft" }, (this.names = h("p")));
-    fill(page, this.title, words, this.counts, this.tools(), this.found, this.rows.element);
+    this.names = h("p", { class: "soft" });
+    const tools = h("div", { class: "tools", role: "search" }, this.searchField(), this.facets);
+    fill(page, this.title, this.names, this.counts, tools, this.found, this.rows.element);
     name("Comparison", [["Runs", "#/"]]);
   }
 
   page() {
-    const group = "List";
     return {
+      ...super.page("all runs"),
       ready: this.paged.start(this.query),
-      update: (/** @type {import("./router.js").Route} */ to) => this.update(to),
       change: (/** @type {{set: string}} */ { set }) => this.news(set),
-      again: () => this.anew(),
-      close: () => (this.closing.abort(), this.paged.close(), this.rows.close()),
-      keys: [
-        { key: "j", says: "next row", act: () => this.rows.move(1), group },
-        { key: "k", says: "row before", act: () => this.rows.move(-1), group },
-        { key: "Enter", says: "open the row", act: () => {}, group },
-        { key: "Escape", says: "all runs", act: () => go([]), group },
-      ],
     };
   }
 
   /** @param {string} set */
   news(set) {
     if (set === this.left || set === this.right) this.anew();
-  }
-
-  /** Fetches what is on the screen once more. */
-  anew() {
-    this.paged.doubt();
-    this.paged.want(...this.rows.range());
-  }
-
-  tools() {
-    const typed = settled((/** @type {string} */ text) => this.choose({ text: text || null }, true), 200, this.closing.signal);
-    const oninput = (/** @type {any} */ event) => typed(event.target.value.trim());
-    this.search = h("input", { type: "search", id: "search", value: this.query.get("text") ?? "", oninput });
-    const field = h("div", { class: "field grow" }, h("label", { for: "search" }, "Search"), this.search);
-    return h("div", { class: "tools", role: "search" }, field, this.facets);
-  }
-
-  /** @param {Record<string, string | string[] | null>} parts @param {boolean} [quietly] */
-  choose(parts, quietly = false) {
-    const query = changed(this.query, parts);
-    if (query.toString() === this.query.toString()) return;
-    go(["compare", this.left, this.right], query, { quietly });
-    if (quietly) this.update(route());
-  }
-
-  /** @param {import("./router.js").Route} to */
-  update({ path, query }) {
-    if (path.length !== 3 || path[0] !== "compare" || path[1] !== this.left || path[2] !== this.right) return false;
-    this.query = query;
-    if (document.activeElement !== this.search) this.search.value = query.get("text") ?? "";
-    this.paged.start(query);
-    return true;
   }
 
   /** @param {any} answer @param {boolean} anew whether the reader asked for it */
@@ -103,13 +52,7 @@ class Compare {
     this.flips(answer.counts);
     this.choices(answer.facets);
     this.tell(answer, anew);
-    this.rows.count(answer.n_found ?? this.among(answer.counts));
-  }
-
-  /** Rows under the flips that are chosen. @param {Record<string, number>} counts */
-  among(counts) {
-    const chosen = this.query.getAll("flip");
-    return Object.entries(counts).reduce((sum, [flip, n]) => (!chosen.length || chosen.includes(flip) ? sum + n : sum), 0);
+    this.rows.count(answer.n_found);
   }
 
   /** @param {any} answer @param {boolean} aloud */
@@ -128,16 +71,14 @@ class Compare {
   flips(counts) {
     const chosen = this.query.getAll("flip");
     const toggle = (/** @type {string} */ flip) => chosen.includes(flip) ? chosen.filter((each) => each !== flip) : [...chosen, flip];
-    const focused = document.activeElement?.id;
     const button = (/** @type {string} */ flip) =>
       h(
         "button",
         { type: "button", id: `flip=${flip}`, class: `flip ${flip}`, "aria-pressed": String(chosen.includes(flip)), onclick: () => this.choose({ flip: toggle(flip) }) },
-        h("b", {}, count(counts[flip] ?? 0)),
+        h("b", {}, count(counts[flip])),
         ` ${FLIPS[flip]}`,
       );
-    fill(this.counts, Object.keys(FLIPS).map(button));
-    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    keepFocus(() => fill(this.counts, Object.keys(FLIPS).map(button)));
   }
 
   /** @param {Record<string, [string | null, number][]>} facets */
@@ -161,7 +102,7 @@ class Compare {
     return h(
       "a",
       { class: "line pair", href: link(["compare", this.left, this.right, row.key], query) },
-      h("span", { class: `flip-word ${row.flip}` }, FLIPS[row.flip] ?? row.flip),
+      h("span", { class: `flip-word ${row.flip}` }, FLIPS[row.flip]),
       h("span", { class: "what" }, h("span", { class: "question" }, row.text), h("span", { class: "given" }, both(row))),
     );
   }

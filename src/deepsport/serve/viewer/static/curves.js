@@ -1,10 +1,10 @@
 /* The curves of a training run, and what was sampled at a step. One step is read off all panels at once; a click or Enter chooses
    it. While the run goes on the curves grow, and what is being read or has the focus stays. */
 
-import { get } from "./api.js";
+import { get, of } from "./api.js";
 import { Chart } from "./chart.js";
-import { announce, fill, h, inTurn } from "./dom.js";
-import { heading, name, outcome, trouble } from "./marks.js";
+import { announce, fill, h, inTurn, keepFocus } from "./dom.js";
+import { heading, live, name, outcome, trouble } from "./marks.js";
 import { changed, go, link } from "./router.js";
 import { hundredths, said, some, STOPS } from "./words.js";
 
@@ -48,8 +48,8 @@ export class Curves {
   /** @param {any} run */
   named(run) {
     if (!run) return;
-    const title = `Curves of ${run.title || run.name}`;
-    fill(this.title, title, run.live && [" ", h("span", { class: "live" }, "live")]);
+    const title = `Curves of ${run.title}`;
+    fill(this.title, title, live(run));
     name(title, [["Runs", "#/"]]);
   }
 
@@ -86,10 +86,7 @@ export class Curves {
   async draw() {
     const stage = this.stage();
     if (!stage) return fill(this.panels, h("p", { class: "soft" }, "No step has been logged yet."));
-    const focused = document.activeElement?.id;
-    this.drawStages(stage);
-    this.drawPanels(stage);
-    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    keepFocus(() => (this.drawStages(stage), this.drawPanels(stage)));
     return this.sampled(stage, this.chosen());
   }
 
@@ -136,7 +133,7 @@ export class Curves {
     const none = stage.sampled_set ? h("p", { class: "soft" }, "Choose a step on a curve to see what was sampled then.") : null;
     if (!stage.sampled_set || step === null) return this.drawSamples("", none);
     const query = new URLSearchParams({ step: String(step), sort: "question", limit: String(MOST_SAMPLED) });
-    const found = await get(`/api/sets/${encodeURIComponent(stage.sampled_set)}/episodes`, query, signal).catch((error) => error);
+    const found = await get(of(stage.sampled_set, "episodes"), query, signal).catch((error) => error);
     if (signal.aborted || this.closing.signal.aborted) return;
     const title = h("h2", {}, `Sampled at step ${step}`);
     if (found instanceof Error) return this.drawSamples("", title, trouble(found));
@@ -170,7 +167,7 @@ function group(set, rows, step) {
       {},
       outcome(row.outcome, { brief: true }),
       h("a", { href: link(["set", set, row.id], query) }, row.answer ?? said(row.stop, STOPS)),
-      h("span", { class: "facts" }, h("span", {}, some(row.n_calls, "call")), h("span", {}, "reward ", h("b", {}, hundredths(row.reward))), advantage(row)),
+      h("span", { class: "facts" }, h("span", {}, some(row.n_calls, "call")), h("span", {}, "reward ", h("b", {}, hundredths(row.reward))), advantage(row.advantage)),
     );
   return h(
     "section",
@@ -181,9 +178,7 @@ function group(set, rows, step) {
   );
 }
 
-/** @param {any} row */
-function advantage(row) {
-  const value = row.advantage;
-  if (value === undefined) return null;
+/** @param {number | null} value */
+function advantage(value) {
   return h("span", {}, value === null ? "taught nothing" : ["advantage ", h("b", {}, `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`)]);
 }

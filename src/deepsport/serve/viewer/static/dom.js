@@ -31,6 +31,13 @@ export function announce(text) {
   if (said && said.textContent !== text) said.textContent = text;
 }
 
+/** Draws something anew; what had the focus keeps it, if it is there again under its id. @param {() => void} draw */
+export function keepFocus(draw) {
+  const id = document.activeElement?.id;
+  draw();
+  if (id) document.getElementById(id)?.focus({ preventScroll: true });
+}
+
 /** Waits until calls have stopped for a while, then makes the last one, unless `signal` says that nobody waits for it any more.
  * @param {(...given: any[]) => void} act @param {number} wait_ms @param {AbortSignal} signal */
 export function settled(act, wait_ms, signal) {

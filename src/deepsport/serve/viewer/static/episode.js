@@ -4,12 +4,12 @@ import { get, of } from "./api.js";
 import { fill, h, settled } from "./dom.js";
 import { GoldWindow } from "./gold.js";
 import { Labels } from "./labels.js";
-import { dotted, heading, name, outcome, placeInList, trouble } from "./marks.js";
+import { dotted, heading, name, outcome, trouble, walk } from "./marks.js";
 import { answerPanel, marks, rawPanel } from "./outcome.js";
 import { known, Player } from "./player.js";
 import { remember, remembered } from "./remembered.js";
 import { changed, go, link } from "./router.js";
-import { setTitle } from "./runs.js";
+import { setOf } from "./runs.js";
 import { Timeline } from "./timeline.js";
 import { turns } from "./turns.js";
 import { FAILURES } from "./words.js";
@@ -32,10 +32,10 @@ class EpisodePage {
     [, this.set, this.id] = opened.path;
     this.query = opened.query;
     this.page = page;
-    this.address = of(this.set, this.id);
+    this.address = of(this.set, "episodes", this.id);
     this.asking = new AbortController();
-    /** @type {{position: number | null, n_found: number, previous: string | null, next: string | null}} */
-    this.beside = { position: null, n_found: 0, previous: null, next: null };
+    /** Who stands before and after it, once that is known. @type {any} */
+    this.beside = null;
     const { signal } = this.asking;
     this.remember = settled((/** @type {number} */ time_s) => this.keep(time_s), 300, signal);
     addEventListener("focus", () => this.hear(), { signal });
@@ -78,9 +78,7 @@ class EpisodePage {
     const found = await get(`${this.address}/neighbours`, query, signal).catch(() => null);
     if (!found || !this.place || signal.aborted) return;
     this.beside = found;
-    fill(this.place, placeInList(found));
-    this.before.disabled = !found.previous;
-    this.after.disabled = !found.next;
+    fill(this.place, walk(found, (which) => this.turn(which)));
   }
 
   list() {
@@ -88,13 +86,14 @@ class EpisodePage {
   }
 
   back() {
-    const state = this.beside.position === null ? null : { index: this.beside.position };
+    const index = this.beside?.position ?? null;
+    const state = index === null ? null : { index };
     go(["set", this.set], changed(this.query, { t: null }), { state });
   }
 
   /** @param {"previous" | "next"} which */
   turn(which) {
-    const id = this.beside[which];
+    const id = this.beside?.[which];
     if (id) go(["set", this.set, id], changed(this.query, { t: null }));
   }
 
@@ -102,7 +101,7 @@ class EpisodePage {
   build(told, runs, given) {
     const detail = { ...told, video: known(told.video, told.episode) };
     const { episode, video, row } = detail;
-    const set = this.found(runs);
+    const set = setOf(runs, this.set);
     const seek = (/** @type {number} */ time_s) => this.player?.seek(time_s);
     this.player = new Player(video, this.address);
     this.timeline = new Timeline(episode, video, seek);
@@ -117,18 +116,11 @@ class EpisodePage {
     else this.timeline.show(0, 0);
   }
 
-  /** @param {any[]} runs */
-  found(runs) {
-    for (const run of runs) for (const set of run.sets) if (set.id === this.set) return { ...set, title: setTitle(run, set) };
-    return null;
-  }
-
   /** @param {any} detail @param {any} set @param {string} who */
   labelling(detail, set, who) {
     const saved = () => this.onward.checked && !this.asking.signal.aborted && this.turn("next");
     const given = { labels: detail.labels, address: `${this.address}/label`, file: set?.labels_file ?? "", given: who };
-    const download = `/api/sets/${encodeURIComponent(this.set)}/labels.csv`;
-    return new Labels({ ...given, download, saved, renamed: () => this.gold.open || this.gold.stop() });
+    return new Labels({ ...given, download: of(this.set, "labels.csv"), saved, renamed: () => this.gold.open || this.gold.stop() });
   }
 
   /** @param {any} detail @param {any} set @param {(time_s: number) => void} seek */
@@ -146,13 +138,8 @@ class EpisodePage {
 
   /** @param {any} detail */
   head(detail) {
-    const step = (/** @type {string} */ text, /** @type {string} */ key, /** @type {"previous" | "next"} */ which) =>
-      h("button", { type: "button", disabled: true, onclick: () => this.turn(which), "aria-keyshortcuts": key }, text);
-    this.before = step("‹ Previous", "k", "previous");
-    this.after = step("Next ›", "j", "next");
-    this.place = h("span", { class: "small" });
-    const walk = h("nav", { class: "walk", "aria-label": "Episodes of the list" }, this.before, this.place, this.after);
-    return h("header", { class: "head" }, h("div", {}, heading(detail.row.text), marks(detail)), walk);
+    this.place = h("nav", { class: "walk", "aria-label": "Episodes of the list" }, walk(null, (which) => this.turn(which)));
+    return h("header", { class: "head" }, h("div", {}, heading(detail.row.text), marks(detail)), this.place);
   }
 
   /** @param {any} detail */
@@ -162,7 +149,7 @@ class EpisodePage {
     this.onward.addEventListener("change", () => remember("onward", this.onward.checked ? "yes" : "no"));
     const words = " go on to the next after “right” or a reason";
     this.labels.element.append(h("p", { class: "small" }, h("label", { for: "onward" }, this.onward, words)));
-    const course = h("section", { class: "course", "aria-labelledby": "course-title" }, h("h2", { id: "course-title" }, "Turn by turn"), this.turns.element);
+    const course = h("section", { "aria-labelledby": "course-title" }, h("h2", { id: "course-title" }, "Turn by turn"), this.turns.element);
     const told = h("div", { class: "told" }, answerPanel(detail), this.labels.element, course, elsewhere(detail, this.set), rawPanel(this.address));
     return h("div", { class: "episode" }, look, told);
   }
@@ -177,20 +164,14 @@ class EpisodePage {
 
   /** Writes the instant into the address. @param {number} time_s */
   keep(time_s) {
-    if (this.playing()) return;
+    if (this.player.isPlaying()) return;
     this.query = changed(this.query, { t: time_s > 0 ? String(Number(time_s.toFixed(3))) : null });
     go(["set", this.set, this.id], this.query, { quietly: true });
   }
 
-  playing() {
-    const film = this.player.element.querySelector("video");
-    return film !== null && !film.paused;
-  }
-
   /** @param {import("./router.js").Route} to */
   update(to) {
-    const same = to.path.length === 3 && to.path[0] === "set" && to.path[1] === this.set && to.path[2] === this.id;
-    if (!same || changed(to.query, { t: null }).toString() !== changed(this.query, { t: null }).toString()) return false;
+    if (link(to.path) !== link(["set", this.set, this.id]) || changed(to.query, { t: null }).toString() !== changed(this.query, { t: null }).toString()) return false;
     this.query = to.query;
     this.player?.seek(Number.parseFloat(to.query.get("t") ?? "0") || 0);
     return true;

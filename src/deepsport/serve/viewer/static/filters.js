@@ -1,6 +1,6 @@
 /* The filters beside a list: a group of boxes for each facet, with how many rows each would leave. */
 
-import { fill, h } from "./dom.js";
+import { fill, h, keepFocus } from "./dom.js";
 import { count, CAUSES, FAILURES, OUTCOMES, said, STOPS } from "./words.js";
 
 /** Title of each facet, and the words of its values. */
@@ -35,22 +35,20 @@ export function filterPanel(choose, clear) {
     if (asked === shown) return;
     shown = asked;
     const n = FACETS.reduce((sum, facet) => sum + query.getAll(facet).length, 0);
-    const drawn = FACETS.map((facet) => group(facet, facets[facet] ?? [], query.getAll(facet), choose));
+    const drawn = FACETS.map((facet) => group(facet, facets[facet], query.getAll(facet), choose));
     fill(summary, n ? `Filters (${n})` : "Filters");
     inPlace(groups, () => fill(groups, n > 0 && h("button", { type: "button", class: "quiet", id: "clear", onclick: clear }, "Clear all"), drawn));
   }
   return { element, show };
 }
 
-/** Draws groups anew; each stays scrolled as far as it was, and what had the focus keeps it. @param {Element} groups @param {() => void} draw */
+/** Draws groups anew; each stays scrolled as far as it was, and the focus stays within them. @param {Element} groups @param {() => void} draw */
 function inPlace(groups, draw) {
-  const focused = groups.contains(document.activeElement) ? document.activeElement?.id : "";
+  const hadFocus = groups.contains(document.activeElement);
   const scrolled = new Map([...groups.querySelectorAll(".boxes")].map((each) => [each.id, each.scrollTop]));
-  draw();
+  keepFocus(draw);
   for (const each of groups.querySelectorAll(".boxes")) each.scrollTop = scrolled.get(each.id) ?? 0;
-  if (!focused) return;
-  const place = document.getElementById(focused) ?? groups.querySelector("input");
-  place?.focus({ preventScroll: true });
+  if (hadFocus && !groups.contains(document.activeElement)) groups.querySelector("input")?.focus({ preventScroll: true });
 }
 
 /** @param {string} facet @param {[string | null, number][]} counted @param {string[]} chosen

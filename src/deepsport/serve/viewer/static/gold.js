@@ -72,7 +72,7 @@ export class GoldWindow {
   handle(edge, label) {
     const drag = (/** @type {PointerEvent} */ event) => handle.hasPointerCapture(event.pointerId) && this.set(edge, this.timeline.at(event.clientX));
     const handle = h("div", {
-      class: `handle ${edge}`, role: "slider", tabindex: "0", "aria-label": label, "aria-orientation": "horizontal",
+      class: "handle", role: "slider", tabindex: "0", "aria-label": label, "aria-orientation": "horizontal",
       onpointerdown: (/** @type {PointerEvent} */ event) => (event.preventDefault(), handle.focus(), handle.setPointerCapture(event.pointerId)),
       onpointermove: drag,
       onkeydown: (/** @type {KeyboardEvent} */ event) => this.key(event, edge),
@@ -108,7 +108,7 @@ export class GoldWindow {
       handle.setAttribute("aria-valuetext", `${exact(chosen[edge])}, frame ${timeline.times.nearest(chosen[edge])}`);
     }
     this.band.style.setProperty("left", timeline.x(chosen.start_s));
-    this.band.style.setProperty("width", `${(98 * (chosen.end_s - chosen.start_s)) / timeline.end_s}%`);
+    this.band.style.setProperty("width", `${timeline.percentOf(chosen.end_s - chosen.start_s)}%`);
     fill(this.state, `${span(chosen)}, not saved yet`);
   }
 

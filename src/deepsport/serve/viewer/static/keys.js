@@ -4,43 +4,47 @@ import { h } from "./dom.js";
 import { remember, remembered } from "./remembered.js";
 
 /** `once`: not again and again while the key is held down.
- * @typedef {{key: string, says: string, act: (event: KeyboardEvent) => void, group?: string, once?: boolean}} Key */
+ * @typedef {{key: string, says: string, act: () => void, group?: string, once?: boolean}} Key */
 
 const NAMES = { " ": "space", Escape: "esc", Enter: "enter", ArrowLeft: "←", ArrowRight: "→" };
 /** Fields that take any key. */
 const TYPED = "select, textarea, input:not([type=checkbox]):not([type=radio])";
 /** What is pressed, moved or scrolled by keys. */
 const PRESSED = 'a, button, input, summary, video, [role=slider], [tabindex="0"]';
-/** @type {Key[]} */
+/** Those of the page that is open. @type {Key[]} */
 let open = [];
+/** Those of every page. @type {Key[]} */
+let always = [];
 
 /** Sets the keys of the page that is open. @param {Key[]} keys */
 export function useKeys(keys) {
   open = keys;
 }
 
-/** Listens; `always` hold on every page. @param {Key[]} always */
-export function listen(always) {
+/** Listens. @param {Key[]} keys those of every page */
+export function listen(keys) {
+  always = keys;
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (event.key === "Escape" && leavesField(event)) return;
-    if (isTaken(event) || (isCharacter(event.key) && !charactersAct())) return;
+    if (isTaken(event) || (event.key.length === 1 && !charactersAct())) return;
     const meant = [...open, ...always].find((each) => each.key === event.key);
     if (!meant) return;
     event.preventDefault();
-    if (!(meant.once && event.repeat)) meant.act(event);
+    if (!(meant.once && event.repeat)) meant.act();
   });
 }
 
-/** Opens the list of keys. @param {Key[]} always */
-export function showKeys(always) {
+/** Opens the list of keys. */
+export function showKeys() {
   if (document.querySelector("dialog[open]")) return;
-  const groups = [...new Set([...open, ...always].map(({ group }) => group ?? "Everywhere"))];
+  const keys = [...open, ...always].map((key) => ({ group: "Everywhere", ...key }));
+  const groups = [...new Set(keys.map(({ group }) => group))];
   const dialog = h(
     "dialog",
-    { class: "help", "aria-labelledby": "keys-title", onclose: () => dialog.remove() },
+    { "aria-labelledby": "keys-title", onclose: () => dialog.remove() },
     h("h2", { id: "keys-title" }, "Keys"),
-    groups.map((group) => [h("h3", {}, group), table([...open, ...always].filter((key) => (key.group ?? "Everywhere") === group))]),
+    groups.map((group) => [h("h3", {}, group), table(keys.filter((key) => key.group === group))]),
     charactersBox(),
     h("p", { class: "small" }, "On a timeline or a curve: arrows go one frame or step, with shift ten, Home and End to the ends."),
     h("button", { type: "button", autofocus: true, onclick: () => dialog.close() }, "Close"),
@@ -57,11 +61,6 @@ function table(keys) {
 /** Whether letters and the like are keys; speech input types them, and then they are in the way. */
 function charactersAct() {
   return remembered("keys") !== "off";
-}
-
-/** @param {string} key */
-function isCharacter(key) {
-  return key.length === 1;
 }
 
 function charactersBox() {

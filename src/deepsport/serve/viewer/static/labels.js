@@ -173,7 +173,7 @@ export class Labels {
     this.right.setAttribute("aria-pressed", String(right === true));
     this.wrong.setAttribute("aria-pressed", String(right === false));
     this.undo.disabled = !this.before.length;
-    this.clear.disabled = right === null && points === null && failure === null;
+    this.clear.disabled = this.mine === NOTHING;
     for (const { key, input } of this.classes) input.checked = key === failure;
     this.points.value = points === null ? "" : String(points);
     const others = this.labels.filter((each) => each.labeller !== this.name());

@@ -1,13 +1,13 @@
 /* The list of a set's episodes: filters, search, order, rows. While a run goes on it follows, and nobody loses their place. */
 
-import { get } from "./api.js";
-import { announce, fill, h, inTurn, settled } from "./dom.js";
+import { get, of } from "./api.js";
+import { announce, fill, h, inTurn } from "./dom.js";
 import { FACETS, filterPanel } from "./filters.js";
-import { chip, dotted, heading, label, name, outcome, trouble } from "./marks.js";
-import { Paged } from "./paged.js";
-import { changed, go, link, route } from "./router.js";
-import { MOST_ROWS, Rows } from "./rows.js";
-import { setTitle } from "./runs.js";
+import { Listing } from "./listing.js";
+import { chip, dotted, heading, label, live, name, outcome } from "./marks.js";
+import { changed, link } from "./router.js";
+import { MOST_ROWS } from "./rows.js";
+import { setOf } from "./runs.js";
 import { CAUSES, count, FAILURES, figure, said, some, STOPS } from "./words.js";
 
 const SORTS = {
@@ -26,20 +26,15 @@ export function listPage(opened, page) {
   return new List(opened, page).page();
 }
 
-class List {
+class List extends Listing {
   /** @param {import("./router.js").Route} opened @param {HTMLElement} page */
   constructor(opened, page) {
-    this.set = opened.path[1];
-    this.query = opened.query;
+    const [, set] = opened.path;
+    super(opened, "Episodes", (query, signal) => get(of(set, "episodes"), query, signal));
+    this.set = set;
     this.version = -1;
     this.kept = history.state?.index ?? -1;
-    this.closing = new AbortController();
     this.names = inTurn(() => get("/api/runs", undefined, this.closing.signal).then(({ runs }) => this.named(runs), () => {}));
-    this.paged = new Paged({
-      ask: (query, signal) => get(`/api/sets/${encodeURIComponent(this.set)}/episodes`, query, signal),
-      took: (answer, anew) => this.took(answer, anew),
-      failed: (error) => fill(this.found, trouble(error)),
-    });
     this.build(page);
   }
 
@@ -47,19 +42,13 @@ class List {
   build(page) {
     this.title = heading("Episodes");
     this.problems = h("div");
-    this.found = h("p", { class: "found" });
     this.filters = filterPanel(
       (facet, values) => this.choose({ [facet]: values.length ? values : null }),
       () => this.choose(Object.fromEntries(FACETS.map((facet) => [facet, null]))),
     );
-    this.rows = new Rows("Episodes", {
-      at: (index) => this.paged.at(index),
-      draw: (row) => this.row(row),
-      wanted: (first, last) => this.paged.want(first, last),
-    });
     this.rows.element.addEventListener("click", () => this.keepPlace());
     const side = h("div", { class: "side" }, this.filters.element);
-    const body = h("div", { class: "body" }, this.tools(), this.found, this.problems, this.rows.element);
+    const body = h("div", {}, this.tools(), this.found, this.problems, this.rows.element);
     fill(page, this.title, h("div", { class: "listing" }, side, body));
     name("Episodes", [["Runs", "#/"]]);
     this.names();
@@ -67,18 +56,11 @@ class List {
 
   page() {
     return {
+      ...super.page("out of the search; all runs"),
       ready: this.start(),
-      update: (/** @type {import("./router.js").Route} */ to) => this.update(to),
       change: (/** @type {any} */ news) => this.news(news),
       runs: () => this.names(),
       again: () => (this.names(), this.anew()),
-      close: () => (this.closing.abort(), this.paged.close(), this.rows.close()),
-      keys: [
-        { key: "j", says: "next row", act: () => this.rows.move(1), group: "List" },
-        { key: "k", says: "row before", act: () => this.rows.move(-1), group: "List" },
-        { key: "Enter", says: "open the row", act: () => {}, group: "List" },
-        { key: "Escape", says: "out of the search; all runs", act: () => go([]), group: "List" },
-      ],
     };
   }
 
@@ -93,63 +75,36 @@ class List {
   }
 
   tools() {
-    const text = this.query.get("text") ?? "";
-    const typed = settled((value) => this.choose({ text: value || null }, true), 200, this.closing.signal);
-    this.search = h("input", { type: "search", id: "search", value: text, placeholder: "words, \"a phrase\", an id", oninput: type });
-    /** @param {any} event */
-    function type(event) {
-      typed(event.target.value.trim());
-    }
     const chosen = this.query.get("sort") ?? "order";
     const options = Object.entries(SORTS).map(([key, words]) => h("option", { value: key, selected: key === chosen }, words));
     this.sort = h("select", { id: "sort", onchange: () => this.choose({ sort: this.sort.value === "order" ? null : this.sort.value }) }, options);
     return h(
       "div",
       { class: "tools", role: "search" },
-      h("div", { class: "field grow" }, h("label", { for: "search" }, "Search"), this.search),
+      this.searchField('words, "a phrase", an id'),
       h("div", { class: "field" }, h("label", { for: "sort" }, "Order"), this.sort),
     );
   }
 
   /** @param {any[]} runs */
   named(runs) {
-    const run = runs.find((each) => each.sets.some((set) => set.id === this.set));
-    const set = run?.sets.find((each) => each.id === this.set);
+    const set = setOf(runs, this.set);
     if (!set) return;
-    const title = setTitle(run, set);
-    fill(this.title, title, run.live && [" ", h("span", { class: "live" }, "live")]);
+    fill(this.title, set.title, live(set));
     fill(this.problems, set.problems.map((/** @type {string} */ text) => h("p", { class: "note" }, text)));
-    name(title, [["Runs", "#/"]]);
-  }
-
-  /** @param {Record<string, string | string[] | null>} parts @param {boolean} [quietly] */
-  choose(parts, quietly = false) {
-    const query = changed(this.query, parts);
-    if (query.toString() === this.query.toString()) return;
-    go(["set", this.set], query, { quietly });
-    if (quietly) this.update(route());
+    name(set.title, [["Runs", "#/"]]);
   }
 
   /** @param {import("./router.js").Route} to */
   update(to) {
-    if (to.path.length !== 2 || to.path[0] !== "set" || to.path[1] !== this.set) return false;
-    this.query = to.query;
-    const text = to.query.get("text") ?? "";
-    if (document.activeElement !== this.search) this.search.value = text;
-    this.sort.value = to.query.get("sort") ?? "order";
-    this.paged.start(to.query);
-    return true;
+    const isHere = super.update(to);
+    if (isHere) this.sort.value = to.query.get("sort") ?? "order";
+    return isHere;
   }
 
   /** @param {{set: string, version: number}} news */
   news({ set, version }) {
     if (set === this.set && version !== this.version) this.anew();
-  }
-
-  /** Fetches what is on the screen once more. */
-  anew() {
-    this.paged.doubt();
-    this.paged.want(...this.rows.range());
   }
 
   /** @param {any} answer @param {boolean} anew whether the reader asked for it, rather than the run having gone on */

@@ -20,7 +20,7 @@ const PAGES = {
   run: async () => (await import("./curves.js")).curvesPage,
 };
 const ALWAYS = [
-  { key: "?", says: "this list", act: () => showKeys(ALWAYS) },
+  { key: "?", says: "this list", act: showKeys },
   { key: "/", says: "search", act: () => /** @type {any} */ (document.getElementById("search"))?.focus() },
   { key: "g", says: "all runs", act: () => go([]) },
 ];
@@ -96,7 +96,7 @@ function link() {
 
 theme();
 listen(ALWAYS);
-document.getElementById("help")?.addEventListener("click", () => showKeys(ALWAYS));
+document.getElementById("help")?.addEventListener("click", showKeys);
 document.querySelector(".skip")?.addEventListener("click", (event) => {
   event.preventDefault();
   page.focus();

@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { fill, h } from "./dom.js";
 import { chip, outcome, trouble } from "./marks.js";
+import { framesOf } from "./times.js";
 import { CAUSES, count, figure, hundredths, said, some, STOPS } from "./words.js";
 
 /** The line of marks under the question. @param {any} detail */
@@ -23,7 +24,7 @@ export function marks({ row, episode }) {
 
 /** @param {any} detail */
 export function answerPanel(detail) {
-  const { episode, options, gold_text, verdict } = detail;
+  const { episode, options, gold_text, verdict, diagnosis } = detail;
   const right = gold_text !== null && !options.length && h("span", { class: "soft" }, ` · right: ${gold_text}`);
   const stop = episode.detail ? `${said(episode.stop, STOPS)}: ${episode.detail}` : said(episode.stop, STOPS);
   return h(
@@ -33,7 +34,7 @@ export function answerPanel(detail) {
     options.length > 0 && h("ul", { class: "options" }, options.map(option)),
     h("p", {}, h("b", {}, episode.answer ?? "none"), right, h("span", { class: "soft" }, ` · ${stop}`)),
     verdict && judged(verdict),
-    detail.diagnosis && diagnosed(detail),
+    diagnosis && diagnosed(diagnosis),
     reward(detail),
     facts(episode),
   );
@@ -48,45 +49,41 @@ function option({ letter, text, is_right, is_given }) {
 
 /** @param {any} verdict */
 function judged({ points, reason, judge, why }) {
-  const head = points === null || points === undefined ? `No verdict: ${said(why)}` : `${points} of 10 points`;
+  const head = points === null ? `No verdict: ${said(why)}` : `${points} of 10 points`;
   return h("p", { class: "judged" }, h("b", {}, head), reason && ` · ${reason}`, judge && h("span", { class: "soft" }, ` (${judge})`));
 }
 
-/** @param {any} detail */
-function diagnosed({ diagnosis, diagnosis_text }) {
-  const texts = diagnosis_text?.length ? diagnosis_text : diagnosis.evidence;
+/** @param {any} diagnosis */
+function diagnosed({ cause, also, evidence }) {
   return h(
     "div",
     { class: "judged" },
-    h("p", {}, h("b", {}, said(diagnosis.cause, CAUSES)), diagnosis.also && ` · also ${said(diagnosis.also, CAUSES)}`),
-    h("ul", {}, texts.map((/** @type {string} */ text) => h("li", {}, text))),
+    h("p", {}, h("b", {}, said(cause, CAUSES)), also && ` · also ${said(also, CAUSES)}`),
+    h("ul", {}, evidence.map((/** @type {string} */ text) => h("li", {}, text))),
   );
 }
 
 /** The reward as the sum that it is. @param {any} detail */
-function reward({ score, row, advantage }) {
-  const parts = score?.reward;
-  const sum = parts && [
-    ["accuracy", parts.accuracy === null ? "not scored" : hundredths(parts.accuracy)],
-    ["tool", hundredths(parts.tool)],
-    parts.temporal ? ["windows", hundredths(parts.temporal)] : null,
-    ["format", hundredths(parts.format_penalty)],
+function reward({ score, advantage }) {
+  const { accuracy, tool, temporal, format_penalty, total } = score.reward;
+  const terms = [
+    `accuracy ${accuracy === null ? "not scored" : hundredths(accuracy)}`,
+    `tool ${hundredths(tool)}`,
+    temporal && `windows ${hundredths(temporal)}`,
+    `format ${hundredths(format_penalty)}`,
   ];
-  const total = parts ? parts.total : row.reward;
-  if (total === null || total === undefined) return null;
-  const terms = sum?.filter(Boolean).map(([name, value], n) => [n ? " + " : " = ", h("span", { class: "term" }, `${name} ${value}`)]);
-  const over = advantage !== null && advantage !== undefined && ` · advantage ${figure(advantage)}`;
-  return h("p", { class: "sum" }, "reward ", h("b", {}, hundredths(total)), terms, over);
+  const over = advantage !== null && ` · advantage ${figure(advantage)}`;
+  return h("p", { class: "sum" }, "reward ", h("b", {}, hundredths(total)), ` = ${terms.filter(Boolean).join(" + ")}`, over);
 }
 
 /** @param {any} episode */
-function facts({ policy, seed, usage, turns, first_frames }) {
-  const n_frames = turns.reduce((sum, turn) => sum + turn.frames.length, first_frames.length);
+function facts(episode) {
+  const { policy, seed, usage, turns } = episode;
   const said_of = [
     `policy ${policy}`,
     `seed ${seed}`,
     some(turns.length, "turn"),
-    some(n_frames, "frame"),
+    some(framesOf(episode).length, "frame"),
     usage.prompt_tokens > 0 && `${count(usage.prompt_tokens)} prompt tokens`,
     usage.reply_tokens > 0 && `${count(usage.reply_tokens)} tokens of replies`,
     usage.seconds > 0 && `${usage.seconds.toFixed(1)} s`,

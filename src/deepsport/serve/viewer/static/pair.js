@@ -2,7 +2,7 @@
 
 import { get, of } from "./api.js";
 import { fill, h } from "./dom.js";
-import { heading, name, placeInList, trouble } from "./marks.js";
+import { heading, name, trouble, walk } from "./marks.js";
 import { answerPanel, marks } from "./outcome.js";
 import { known, Player } from "./player.js";
 import { changed, go, link } from "./router.js";
@@ -23,7 +23,6 @@ class Pair {
     this.query = opened.query;
     this.page = page;
     this.asking = new AbortController();
-    this.told = { position: null, n_found: 0, previous: null, next: null };
   }
 
   async start() {
@@ -33,7 +32,7 @@ class Pair {
       this.told = await get("/api/compare", query, signal);
       const [row] = this.told.rows;
       if (!row) throw new Error("This question is not in both sets.");
-      const sides = [of(this.left, row.left.id), of(this.right, row.right.id)];
+      const sides = [of(this.left, "episodes", row.left.id), of(this.right, "episodes", row.right.id)];
       const told = await Promise.all(sides.map((address) => get(address, undefined, signal)));
       const details = told.map((detail) => ({ ...detail, video: known(detail.video, detail.episode) }));
       if (!signal.aborted) this.build(row, details, sides);
@@ -63,7 +62,7 @@ class Pair {
 
   /** @param {"previous" | "next"} which */
   turn(which) {
-    const key = this.told[which];
+    const key = this.told?.[which];
     if (key) go(["compare", this.left, this.right, key], changed(this.query, { t: null }));
   }
 
@@ -74,28 +73,17 @@ class Pair {
     this.player = new Player(details[played].video, sides[played]);
     const names = [this.told.left.name, this.told.right.name];
     const ids = [[this.left, row.left.id], [this.right, row.right.id]];
+    const walking = h("nav", { class: "walk", "aria-label": "Questions of the list" }, walk(this.told, (which) => this.turn(which)));
     const made = details.map((detail, n) => side(detail, sides[n], names[n], link(["set", ...ids[n]]), seek));
     name(row.text, [["Runs", "#/"], [names.join(" and "), this.list()]]);
     fill(
       this.page,
-      h("header", { class: "head" }, h("div", {}, heading(row.text), h("p", { class: "soft" }, FLIPS[row.flip])), this.walk()),
+      h("header", { class: "head" }, h("div", {}, heading(row.text), h("p", { class: "soft" }, FLIPS[row.flip])), walking),
       h("div", { class: "shared" }, this.player.element),
       h("div", { class: "pair-sides" }, made.map(({ element }) => element)),
     );
     this.player.told.push((time_s, index) => made.forEach((each) => each.show(time_s, index)));
     this.player.seek(Number.parseFloat(this.query.get("t") ?? "0") || 0);
-  }
-
-  walk() {
-    const button = (/** @type {string} */ text, /** @type {"previous" | "next"} */ which, /** @type {string} */ key) =>
-      h("button", { type: "button", disabled: !this.told[which], onclick: () => this.turn(which), "aria-keyshortcuts": key }, text);
-    return h(
-      "nav",
-      { class: "walk", "aria-label": "Questions of the list" },
-      button("‹ Previous", "previous", "k"),
-      h("span", { class: "small" }, placeInList(this.told)),
-      button("Next ›", "next", "j"),
-    );
   }
 
   keys() {

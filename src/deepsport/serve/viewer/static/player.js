@@ -2,7 +2,7 @@
    neighbour. Where the browser cannot play the file, the frames themselves take its place, as the model was given them. */
 
 import { fill, h } from "./dom.js";
-import { Times } from "./times.js";
+import { framesOf, Times } from "./times.js";
 import { exact } from "./words.js";
 
 /** @typedef {{name: string, available: boolean, why: string, duration_s: number, n_frames: number, fps: number, width: number,
@@ -16,7 +16,7 @@ const SPEEDS = [0.1, 0.25, 0.5, 1, 2];
 /** What is known of the video; of a file that is not there, what the frames on record tell.
  * @param {any} video @param {any} episode @returns {Video} */
 export function known(video, episode) {
-  const shown = [...episode.first_frames, ...episode.turns.flatMap((/** @type {any} */ turn) => turn.frames)];
+  const shown = framesOf(episode);
   const last = shown.reduce((latest, frame) => (frame.index > latest.index ? frame : latest), { index: 0, time_s: 0 });
   const fps = video.fps || (last.time_s > 0 && last.index / last.time_s) || USUAL_FPS;
   const n_frames = video.n_frames || last.index + 1;
@@ -87,6 +87,10 @@ export class Player {
 
   toggle() {
     this.screen.toggle();
+  }
+
+  isPlaying() {
+    return this.screen.plays && !this.screen.element.paused;
   }
 
   /** @param {number} index */

@@ -1,11 +1,11 @@
 /* Which page is open is written in the address after `#`, filters and instant included: what can be seen can be linked to. */
 
-/** @typedef {{path: string[], query: URLSearchParams, hash: string}} Route */
+/** @typedef {{path: string[], query: URLSearchParams}} Route */
 
-/** @param {string} [hash] @returns {Route} */
-export function route(hash = location.hash) {
-  const [path, query] = hash.replace(/^#\/?/, "").split("?", 2);
-  return { path: path.split("/").filter(Boolean).map(decoded), query: new URLSearchParams(query ?? ""), hash };
+/** @returns {Route} */
+export function route() {
+  const [path, query] = location.hash.replace(/^#\/?/, "").split("?", 2);
+  return { path: path.split("/").filter(Boolean).map(decoded), query: new URLSearchParams(query ?? "") };
 }
 
 /** The address of a page.

@@ -1,8 +1,8 @@
 /* The first page: the runs, their sets of episodes, their settings, and two sets to compare. */
 
 import { get } from "./api.js";
-import { announce, fill, h, inTurn } from "./dom.js";
-import { heading, name, trouble } from "./marks.js";
+import { announce, fill, h, inTurn, keepFocus } from "./dom.js";
+import { heading, live, name, trouble } from "./marks.js";
 import { go, link } from "./router.js";
 import { count, percent, some } from "./words.js";
 
@@ -32,12 +32,10 @@ export function runsPage(_route, page) {
   return { ready: draw(), runs: draw, change: draw, again: draw, close: () => closing.abort() };
 }
 
-/** Draws the cards anew; what was unfolded stays so, and what had the focus keeps it. @param {Element} cards @param {any[]} runs */
+/** Draws the cards anew; what was unfolded stays so. @param {Element} cards @param {any[]} runs */
 function redraw(cards, runs) {
   const opened = new Set([...cards.querySelectorAll("details[open]")].map((each) => each.id));
-  const focused = cards.contains(document.activeElement) ? document.activeElement?.id : "";
-  fill(cards, runs.length ? runs.map((run) => card(run, opened)) : empty());
-  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  keepFocus(() => fill(cards, runs.length ? runs.map((run) => card(run, opened)) : empty()));
 }
 
 function empty() {
@@ -49,8 +47,8 @@ function card(run, opened) {
   return h(
     "section",
     { class: "panel run", "aria-labelledby": `run-${run.id}` },
-    h("h2", { id: `run-${run.id}` }, run.title || run.name, run.live && [" ", h("span", { class: "live" }, "live")]),
-    h("p", { class: "small" }, KINDS[run.kind] ?? run.kind, run.title && run.title !== run.name && ` · ${run.name}`),
+    h("h2", { id: `run-${run.id}` }, run.title, live(run)),
+    h("p", { class: "small" }, KINDS[run.kind] ?? run.kind, run.title !== run.name && ` · ${run.name}`),
     run.sets.length
       ? h("ul", { class: "sets" }, run.sets.map(setLine))
       : h("p", { class: "soft" }, run.has_curves ? "Curves only." : "No episodes yet."),
@@ -121,8 +119,12 @@ function chooser(sets) {
   );
 }
 
+/** A set, its title and whether its run is going on. @param {any[]} runs @param {string} id @returns {any} undefined if it is gone */
+export function setOf(runs, id) {
+  for (const run of runs) for (const set of run.sets) if (set.id === id) return { ...set, live: run.live, title: setTitle(run, set) };
+}
+
 /** @param {any} run @param {any} set */
-export function setTitle(run, set) {
-  const title = run.title || run.name;
-  return run.sets.length > 1 || set.name !== title ? `${title}: ${set.name}` : title;
+function setTitle({ title, sets }, set) {
+  return sets.length > 1 || set.name !== title ? `${title}: ${set.name}` : title;
 }

@@ -2,6 +2,7 @@
    one is near. Horizontal places are percentages, so one drawing fits a phone and a desk. */
 
 import { drawn, fill, h } from "./dom.js";
+import { framesOf } from "./times.js";
 import { clock, exact, span } from "./words.js";
 
 const ROW_PX = 34;
@@ -12,11 +13,11 @@ const NEAR_PX = 7;
 const INSTANT_REACH_S = 0.2;
 
 /** @typedef {{start_s: number, end_s: number}} Window */
-/** @typedef {{index: number, time_s: number}} Frame */
+/** @typedef {import("./times.js").Frame} Frame */
 /** @typedef {{label: string, frames: Frame[], window: Window | null}} Look */
 
 /** One look after another: the frames shown, and the window asked for. @param {any} episode @returns {Look[]} */
-export function looks(episode) {
+function looks(episode) {
   const first = { label: `${episode.first_frames.length} sparse frames`, frames: episode.first_frames, window: null };
   const asked = episode.turns.flatMap((/** @type {any} */ turn, /** @type {number} */ n) => {
     if (!turn.call) return [];
@@ -76,7 +77,12 @@ export class Timeline {
 
   /** Place of an instant; a margin of 1 % at both ends keeps marks whole. @param {number} time_s */
   x(time_s) {
-    return `${(1 + (98 * time_s) / this.end_s).toFixed(3)}%`;
+    return `${(1 + this.percentOf(time_s)).toFixed(3)}%`;
+  }
+
+  /** How much of the drawing's width so many seconds take. @param {number} length_s */
+  percentOf(length_s) {
+    return (98 * length_s) / this.end_s;
   }
 
   /** The instant at a place on the screen. @param {number} x_px */
@@ -88,7 +94,7 @@ export class Timeline {
 
   /** @param {string} kind @param {Window} window @param {number} y @param {number} height @param {string} [title] */
   span(kind, window, y, height, title) {
-    const width = `${Math.max(0.4, (98 * (window.end_s - window.start_s)) / this.end_s).toFixed(3)}%`;
+    const width = `${Math.max(0.4, this.percentOf(window.end_s - window.start_s)).toFixed(3)}%`;
     const rx = kind === "event" ? 0 : 3;
     return drawn("rect", { class: kind, x: this.x(window.start_s), y, width, height, rx }, title && drawn("title", {}, title));
   }
@@ -99,7 +105,7 @@ export class Timeline {
     return drawn(
       "g",
       {},
-      drawn("text", { class: "name", x: "1%", y: top + 11 }, look.label),
+      drawn("text", { x: "1%", y: top + 11 }, look.label),
       drawn("line", { class: "track", x1: "1%", x2: "99%", y1: y, y2: y }),
       look.window && this.span("window", look.window, y - 6, 12),
       look.frames.map((frame) => drawn("circle", { class: "seen", cx: this.x(frame.time_s), cy: y, r: 3.5 })),
@@ -191,7 +197,6 @@ export function moved(event, now_s, times, end_s) {
 /** @param {any} episode @param {import("./player.js").Video} video */
 function lastInstant(episode, video) {
   const windows = [episode.question.window, ...episode.turns.map((/** @type {any} */ turn) => turn.call?.window)];
-  const shown = [...episode.first_frames, ...episode.turns.flatMap((/** @type {any} */ turn) => turn.frames)];
   const last = video.times.of(video.n_frames - 1);
-  return Math.max(last, ...shown.map((frame) => frame.time_s), ...windows.map((window) => window?.end_s ?? 0)) || 1;
+  return Math.max(last, ...framesOf(episode).map((frame) => frame.time_s), ...windows.map((window) => window?.end_s ?? 0)) || 1;
 }

@@ -54,6 +54,11 @@ export class Times {
   }
 }
 
+/** Every frame that an episode was shown, in the order of its turns. @param {any} episode @returns {Frame[]} */
+export function framesOf({ first_frames, turns }) {
+  return [...first_frames, ...turns.flatMap((/** @type {any} */ turn) => turn.frames)];
+}
+
 /** The frames in order, each later than the one before, the first frame of the video among them. @param {Frame[]} shown */
 function rising(shown) {
   const kept = [{ index: 0, time_s: 0 }];
