@@ -33,6 +33,7 @@ from deepsport.policy.local.checkpoint import load_policy, origin_of
 from deepsport.policy.local.engine import Engine
 from deepsport.policy.local.policy import LocalPolicy
 from deepsport.records import Episode, Question, Reward, TokenRecord
+from deepsport.train.batches import waited
 from deepsport.train.grpo import GRPOConfig, Learner, rollouts
 from deepsport.train.trainee import Trainee
 from deepsport.train.tree import grow
@@ -102,7 +103,7 @@ class Ours:
         self._policy.features.forget()
         self._n_steps += 1
         start = time.process_time()
-        episodes_PG = rollouts(self._forced, self._questions, self._source, self._config, LIMITS, seed=self._n_steps)
+        episodes_PG = waited(rollouts(self._forced, self._questions, self._source, self._config, LIMITS, seed=self._n_steps))
         self._learner.step([_scored(episodes) for episodes in episodes_PG], self._n_steps)
         return time.process_time() - start, [episode for episodes in episodes_PG for episode in episodes]
 

@@ -15,7 +15,7 @@ from deepsport.policy.local.policy import LocalPolicy
 from deepsport.records import Episode, Reward
 from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
-from deepsport.train.distributed import World, join
+from deepsport.train.distributed import ALONE, World, join
 from deepsport.train.grpo import GRPOConfig, Learner, reinforce
 from deepsport.train.optimiser import OptimiserConfig
 from deepsport.train.sft import SFTConfig, fit
@@ -51,7 +51,8 @@ def main(model: Path, clip: Path, folder: Path, steps: int, world: World) -> Non
         fit(policy, taught, source, sft, run, stage="sft", origin=model, seed=0, world=world)
         on_fixed_words(load_policy(str(model)), source, taught, rl.model_copy(update={"steps": steps}), run, world)
         questions = [asked.model_copy(update={"id": name, "text": f"{asked.text} {name}"}) for name in "abcd"]
-        reinforce(policy, questions, source, rl, run, limits=LIMITS, reward=ByWords(), origin=model, seed=0, world=world)
+        begun = load_policy(str(model))  # not what SFT ended with, so that each stage of a shorter run begins a longer one's
+        reinforce(begun, questions, source, rl, run, limits=LIMITS, reward=ByWords(), origin=model, seed=0, world=world)
         trainee = Trainee(policy, source, rl, steps, world=world)
         kinds = sorted({type(parameter).__name__ for parameter in trainee.parameters})
         run.write("facts.json", json.dumps({"parameters": kinds, "sharded": isinstance(trainee.parameters[0], DTensor)}))
@@ -67,6 +68,12 @@ def on_fixed_words(
     for step in range(config.steps):
         learnt.append({"stage": "fixed", "step": step, **learner.step([Group(taught, rewards)], step)})
     run.write("fixed.json", json.dumps(learnt))
+
+
+def alone(model: Path, clip: Path, folder: Path, steps: int) -> None:
+    """In one process, for a test that starts many: such a process is forked from one that has all of this imported."""
+    torch.set_num_threads(1)
+    main(model, clip, folder, steps, ALONE)
 
 
 if __name__ == "__main__":

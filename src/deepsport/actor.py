@@ -32,14 +32,11 @@ class Actor:
         return self.arena_only and not comment.startswith(ARENA_MARK)
 
 
-def remote_actor(endpoint: str, model: str | None, native_tools: bool) -> Actor:
+def remote_actor(endpoint: str, model: str, native_tools: bool) -> Actor:
     """A model behind an OpenAI-compatible address. Raises BadConfig."""
     from deepsport.agent.prompt import PromptStyle
     from deepsport.policy.openai import OpenAIPolicy
 
-    if model is None:
-        advice = f"Name it with --model; `deepsport doctor --endpoint {endpoint}` lists what is served."
-        raise BadConfig(f"--endpoint needs the name of a model. {advice}")
     return Actor(OpenAIPolicy(model, endpoint, native_tools=native_tools), PromptStyle.FULL)
 
 
@@ -72,7 +69,7 @@ def local_actor(model: str) -> Actor:
     try:
         from deepsport.policy.local.checkpoint import load_policy
     except ModuleNotFoundError as error:
-        advice = "Install them with `pip install 'deepsport[train]'`, or use a server with --endpoint."
+        advice = "Install them with `pip install 'deepsport[train]'`, or name the endpoint of a server."
         raise PolicyError(f"local models need torch and transformers ({error.name} is missing). {advice}") from None
     policy = load_policy(model)
     return Actor(policy, PromptStyle.BRIEF if policy.brief else PromptStyle.FULL, policy.arena_only)

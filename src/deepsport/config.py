@@ -58,7 +58,16 @@ def dump(config: Config) -> str:
 
 def flatten(config: Config) -> dict[str, str]:
     """Every setting as dotted key -> TOML value, in the order of the fields."""
-    return dict(_leaves(_plain(config), ()))
+    return {key: _toml(value) for key, value in leaves(_plain(config))}
+
+
+def leaves(table: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Every value that is no table, by its dotted key."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from leaves(cast(Mapping[str, object], value), f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def free_keys(model: type[Config], prefix: str = "") -> Iterator[str]:
@@ -179,14 +188,6 @@ def _lines(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
     for key, value in table.items():
         if isinstance(value, dict):
             yield from _lines(cast(dict[str, Any], value), (*path, key))
-
-
-def _leaves(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _leaves(cast(dict[str, Any], value), (*path, key))
-        else:
-            yield ".".join((*path, key)), _toml(value)
 
 
 def _key(text: str) -> str:

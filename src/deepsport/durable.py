@@ -63,24 +63,30 @@ def replacing(path: Path) -> Generator[BinaryIO]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def read_records(path: Path, model: type[M]) -> Iterator[M]:
     """The records of a file, in order; blank lines and a torn last line are passed over.
 
     Raises BadRecord with file and line for a line that is not such a record, RunError if the file cannot be read."""
+    for _, record in read_share(path, model):
+        yield record
+
+
+def read_share(path: Path, model: type[M], first: int = 0, step: int = 1) -> Iterator[tuple[int, M]]:
+    """As `read_records`, with the number of each record's line from 0, and only every `step`-th line from the `first`."""
     with disk_errors(path):
         file = path.open("rb")
     with file:
         for number, line in enumerate(file, start=1):
             if number == 1:
                 line = _without_mark(path, line, model)
-            if not line.strip():
+            if not line.strip() or (number - 1) % step != first:
                 continue
-            if not line.endswith(b"\n") and not _is_json(line):
+            if not line.endswith(b"\n") and not is_json(line):
                 return
-            yield _record(path, number, line, model)
+            yield number - 1, _record(path, number, line, model)
 
 
 class RecordFile:
@@ -137,7 +143,7 @@ def _open_whole(path: Path) -> BinaryIO:
     file = path.open("ab+", buffering=0)
     raw = _last_line(file)
     if raw and not raw.endswith(b"\n"):
-        if _is_json(raw):
+        if is_json(raw):
             os.write(file.fileno(), b"\n")
         else:
             os.ftruncate(file.fileno(), os.fstat(file.fileno()).st_size - len(raw))
@@ -159,7 +165,7 @@ def _record(path: Path, number: int, line: bytes, model: type[M]) -> M:
     try:
         record = model.model_validate_json(line)
     except ValidationError as error:
-        _require_version(path, number, _version_in(line))
+        _require_version(path, number, version_in(line))
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BadRecord(
@@ -170,8 +176,9 @@ def _record(path: Path, number: int, line: bytes, model: type[M]) -> M:
     return record
 
 
-def _version_in(line: bytes) -> object:
-    if not _is_json(line):
+def version_in(line: bytes) -> object:
+    """The record schema that a line says it was written with; the present one if it says nothing."""
+    if not is_json(line):
         return SCHEMA_VERSION
     content: object = json.loads(line)
     return content.get("schema_version", SCHEMA_VERSION) if isinstance(content, dict) else SCHEMA_VERSION  # pyright: ignore
@@ -185,7 +192,8 @@ def _require_version(path: Path, number: int, version: object) -> None:
         )
 
 
-def _is_json(line: bytes) -> bool:
+def is_json(line: bytes) -> bool:
+    """Whether a line is whole; one that is torn is not."""
     try:
         json.loads(line)
     except (ValueError, RecursionError):
@@ -193,7 +201,8 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Waits until the disk has the names in a folder."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

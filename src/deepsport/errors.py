@@ -37,12 +37,20 @@ class ContextOverflow(PolicyError):
     """The conversation no longer fits the policy's context window."""
 
 
+class EngineError(DeepSportError, RuntimeError):
+    """Servers for rollouts that cannot be relied on: none answers, the prompt is not ours, the weights are not the newest."""
+
+
 class Stopped(DeepSportError, RuntimeError):
     """A run that was told to stop, or has spent what it may: what is finished is kept, and it can go on later."""
 
 
 class RunError(DeepSportError, RuntimeError):
     """A run directory that is locked, unwritable, or belongs to another configuration."""
+
+
+class ExecutorError(DeepSportError, RuntimeError):
+    """Batch work that no host could do: no cluster, a host that lacks its files, a shard that was lost again and again."""
 
 
 class TrainingError(DeepSportError, RuntimeError):

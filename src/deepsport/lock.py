@@ -2,11 +2,15 @@
 
 The file names the holder, for the message to the second comer. A folder that is made whole and then takes its place is held by a
 file beside that place, which goes when the folder is made. A forked child lets go of what it inherited: otherwise a worker
-that outlives its killed parent would keep the folder locked.
+that outlives its killed parent would keep the folder locked. Of a host that lost its power a file server may hold the lock for
+some while yet; and some shared file systems lock within one host only, so a holder can ask whether it has been `ousted`.
 """
 
 import fcntl
 import os
+import secrets
+import socket
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +20,11 @@ from deepsport.errors import RunError
 
 LOCK_NAME = ".lock"
 
-_HELD: set[int] = set()
-"""Lock descriptors of this process."""
+LEASE_S = 120.0
+"""A file server lets go of what a dead host locked within so long: NFS 4 after 90 s."""
+
+_HELD: dict[int, bytes] = {}
+"""Lock descriptors of this process, and what it wrote into them."""
 
 
 def _drop_inherited() -> None:
@@ -30,19 +37,36 @@ def _drop_inherited() -> None:
 os.register_at_fork(after_in_child=_drop_inherited)
 
 
-def take(folder: Path) -> int:
-    """Creates the folder and locks it; returns what `release` wants.
+def take(folder: Path, *, patience_s: float = 0.0) -> int:
+    """Creates the folder and locks it, waiting so long for another holder; returns what `release` wants.
 
     Raises RunError if another holder is alive or the folder cannot be written."""
+    deadline_s = time.monotonic() + patience_s
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        return _locked(folder / LOCK_NAME, folder)
+        while True:
+            try:
+                return _locked(folder / LOCK_NAME, folder)
+            except RunError:
+                if time.monotonic() >= deadline_s:
+                    raise
+                time.sleep(min(0.5, patience_s))
+
+
+def ousted(lock: int, folder: Path) -> str:
+    """Who took the folder from this holder, which is possible where locks do not reach over hosts or somebody removed the lock
+    file; empty if nobody did. Raises RunError if the folder cannot be read."""
+    with disk_errors(folder):
+        try:
+            found = (folder / LOCK_NAME).read_bytes()
+        except FileNotFoundError:
+            return ""
+    return "" if found == _HELD.get(lock, found) else _holder(found)
 
 
 def release(lock: int) -> None:
     """Lets go; in a forked child it does nothing."""
-    if lock in _HELD:
-        _HELD.discard(lock)
+    if _HELD.pop(lock, None) is not None:
         os.close(lock)
 
 
@@ -69,11 +93,10 @@ def _locked(file: Path, folder: Path) -> int:
     """The file that stands for a folder, open and locked."""
     lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        _sign(folder, lock)
+        _HELD[lock] = _sign(folder, lock)
     except BaseException:
         os.close(lock)
         raise
-    _HELD.add(lock)
     return lock
 
 
@@ -85,12 +108,19 @@ def _stands(file: Path, lock: int) -> bool:
         return False
 
 
-def _sign(folder: Path, lock: int) -> None:
-    """Locks the open file and writes this process's id into it."""
+def _sign(folder: Path, lock: int) -> bytes:
+    """Locks the open file and writes this process into it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+        holder = _holder(os.pread(lock, 1024, 0))
         raise RunError(f"{folder} is in use by process {holder}. Wait until it ends, or use another folder.") from None
+    signature = f"{os.getpid()} on {socket.gethostname()}\n{secrets.token_hex(8)}\n".encode()
     os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    os.pwrite(lock, signature, 0)
+    return signature
+
+
+def _holder(signature: bytes) -> str:
+    """The process that a lock file names, and its host."""
+    return signature.decode(errors="replace").partition("\n")[0].strip() or "unknown"

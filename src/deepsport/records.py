@@ -8,7 +8,7 @@ time), so a record file is small and footage is never copied. Times are seconds 
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 SCHEMA_VERSION = 1
 
@@ -134,6 +134,12 @@ class Question(Record):
     """True if the sparse frames alone are enough (measures over-calling)."""
     provenance: Provenance | None = None
     """None for what a person asks: such a question has no licence, and stays here."""
+
+    @field_validator("text", "sport")
+    @classmethod
+    def _can_be_written(cls, text: str | None) -> str | None:
+        (text or "").encode()  # half a surrogate pair can stand in a str, but in no file and before no model
+        return text
 
 
 class Frame(Record):

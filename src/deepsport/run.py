@@ -66,14 +66,20 @@ class Run:
 
     @classmethod
     def open(
-        cls, folder: Path, config: Config | None, *, fresh: bool = False, clock: Callable[[], float] = time.monotonic
+        cls,
+        folder: Path,
+        config: Config | None,
+        *,
+        fresh: bool = False,
+        patience_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> "Run":
-        """Creates or re-opens a run; `fresh` deletes what an earlier one left.
+        """Creates or re-opens a run, waiting `patience_s` for its present holder; `fresh` deletes what an earlier one left.
 
         Raises RunError if another process holds it, if it belongs to another configuration, if the folder holds files that are no
         run's, or if it cannot be written."""
         _require_run(folder, ("versions.json",) if fresh else ("versions.json", "config.toml"))
-        lock = lock_file.take(folder)
+        lock = lock_file.take(folder, patience_s=patience_s)
         try:
             if fresh:
                 _empty(folder)
@@ -188,13 +194,21 @@ class Run:
         self._save_stage(stage, before.model_copy(update={"done": True, "facts": {**before.facts, **facts}}))
 
     def _count_seconds(self) -> None:
-        """Adds the time since the last count to the innermost stage that is open."""
+        """Adds the time since the last count to the innermost stage that is open. Raises RunError if the run is another's now."""
+        self._require_held()
         with self._counting:
             now = self._clock()
             seconds, self._counted = now - self._counted, now
             if self._open_stages:
                 before = self.stage_record(self._open_stages[-1])
                 self._save_stage(self._open_stages[-1], before.model_copy(update={"seconds": before.seconds + seconds}))
+
+    def _require_held(self) -> None:
+        if self._lock is not None and (other := lock_file.ousted(self._lock, self.folder)):
+            raise RunError(
+                f"{self.folder} was taken over by process {other}, and this one stops. Locks of its file system do not reach "
+                f"that far, or {LOCK_NAME} was removed: end one of the two, and start the other again."
+            )
 
     def _save_stage(self, name: str, stage: Stage) -> None:
         self._stages[name] = stage

@@ -13,6 +13,7 @@ from deepsport.policy.local.policy import LocalPolicy
 from deepsport.records import Episode, Frame, Question, Reward
 from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
+from deepsport.train.batches import waited
 from deepsport.train.grpo import GRPOConfig, reinforce, rollouts
 from deepsport.train.optimiser import OptimiserConfig
 from deepsport.train.perception import ASK
@@ -91,5 +92,6 @@ def test_rl_finds_out_what_pays_and_does_it_on_unseen_clips(tmp_path: Path) -> N
 
 def _mean_share(policy: LocalPolicy, questions: list[Question], source: FrameSource, config: GRPOConfig) -> float:
     """Of even tokens in sampled episodes."""
-    episodes = [episode for group in rollouts(policy, questions, source, config, LIMITS, seed=99) for episode in group]
+    groups = waited(rollouts(policy, questions, source, config, LIMITS, seed=99))
+    episodes = [episode for group in groups for episode in group]
     return sum(map(share_even, episodes)) / len(episodes)

@@ -15,6 +15,7 @@ from deepsport.policy.local.checkpoint import load_policy
 from deepsport.records import Episode
 from deepsport.video.source import FrameSource
 from tiny_models import ANSWER, CALL, clip, nano_folder, question, qwen25_folder, spoken
+from token_server import TokenServer
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -66,6 +67,17 @@ def test_a_recipe_runs_as_it_is_at_reduced_width(name, narrow, data, tmp_path):
     assert [line["step"] for line in lines] == [0, 1]
     saved = {path.name for path in (tmp_path / "run/policy").iterdir()}
     assert ("adapter_model.safetensors" in saved) == (not name.endswith("full"))
+    assert load_policy(str(tmp_path / "run")).backbone.model is not None
+
+
+def test_the_recipe_with_servers_runs_as_it_is_but_for_where_they_are(narrow, data, tmp_path):
+    arguments = ["rl", str(tmp_path / "run"), "--recipe", str(RECIPES / "rl_7b_vllm.toml"), "--init-from", str(narrow)]
+    with TokenServer(narrow) as first, TokenServer(narrow) as second:
+        where = ["vllm.start=[]", f'vllm.addresses=["{first.address}", "{second.address}"]']
+        deepsport(*arguments, *small("rl", data), *where)
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["servers"], line["episodes"]) for line in lines] == [(0, 2, 2), (1, 2, 2)]
+    assert all(line["push_off"] < 1e-4 for line in lines)
     assert load_policy(str(tmp_path / "run")).backbone.model is not None
 
 

@@ -49,10 +49,10 @@ def bytes_shown(url: str, policy: MediaPolicy, folder: Path, names: Resolve | No
     """What a decoder would be given for a video of this address."""
 
     async def bring() -> bytes:
-        store, part = MediaStore(policy, parent=folder, resolve=names or Names()), MediaPart(kind="video", url=url)
-        async with store, store.bring([part]) as brought:
-            assert isinstance(brought, Clip)
-            return Path(brought.path).read_bytes()
+        with MediaStore(policy, parent=folder, resolve=names or Names()) as store:
+            async with store.bring([MediaPart(kind="video", url=url)]) as brought:
+                assert isinstance(brought, Clip)
+                return Path(brought.path).read_bytes()
 
     shown = asyncio.run(bring())
     assert list(folder.glob("deepsport-media-*")) == []
@@ -475,9 +475,9 @@ def test_a_host_that_hangs_up_is_asked_again_and_what_had_come_is_forgotten(fold
 
 def test_a_clip_that_came_at_the_second_attempt_has_the_name_of_its_content(folder: Path) -> None:
     async def name(url: str, policy: MediaPolicy) -> str:
-        store = MediaStore(policy, parent=folder, resolve=Names())
-        async with store, store.bring([MediaPart(kind="video", url=url)]) as brought:
-            return Path(brought.path).name
+        with MediaStore(policy, parent=folder, resolve=Names()) as store:
+            async with store.bring([MediaPart(kind="video", url=url)]) as brought:
+                return Path(brought.path).name
 
     half = Give(body=CLIP[:300], announced=len(CLIP))
     with FetchServer({"/clip.mp4": [half, Give(body=CLIP), Give(body=CLIP)]}) as server:
@@ -635,7 +635,7 @@ def _link(name: str, to: str) -> tarfile.TarInfo:
 )
 def test_an_archive_sent_as_a_video_is_no_video_and_is_not_unpacked(archive: bytes, folder: Path) -> None:
     async def play() -> None:
-        async with MediaStore(MediaPolicy(), parent=folder) as store:
+        with MediaStore(MediaPolicy(), parent=folder) as store:
             url = f"data:video/mp4;base64,{base64.b64encode(archive).decode()}"
             async with store.bring([MediaPart(kind="video", url=url)]) as brought:
                 assert isinstance(brought, Clip)

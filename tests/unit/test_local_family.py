@@ -20,6 +20,7 @@ from deepsport.policy.local.chat import TokenLog, mrope_positions
 from deepsport.policy.local.checkpoint import FAMILIES, load_policy
 from deepsport.policy.local.policy import LocalPolicy
 from deepsport.records import Reward, TokenRecord
+from deepsport.train.batches import waited
 from deepsport.train.grpo import GRPOConfig, Learner, rollouts
 from deepsport.train.trainee import Trainee
 from deepsport.train.watch import Group
@@ -157,7 +158,7 @@ def test_a_group_of_episodes_is_rolled_out_and_learnt_from(folder, tmp_path):
     asked, config = question(clip(tmp_path / "clip.mp4")), GRPOConfig(group_size=2, questions_per_step=1, max_reply_tokens=6)
     policy = load_policy(str(folder), max_pixels=40_000)
     with FrameSource() as source:
-        ((first, second),) = rollouts(policy, [asked], source, config, LIMITS, seed=0)
+        ((first, second),) = waited(rollouts(policy, [asked], source, config, LIMITS, seed=0))
         assert first.tokens is not None
         assert first.tokens.ids != (second.tokens and second.tokens.ids)
         rewards = [Reward(total=value, accuracy=value, tool=0.0, format_penalty=0.0, well_formed=True) for value in (0.0, 1.0)]

@@ -9,7 +9,7 @@ import typer
 from deepsport.cli.plain import plain_errors
 
 if TYPE_CHECKING:
-    from deepsport.train.budget import Budget
+    from deepsport.train.planning.budget import Budget
 
 Folder = Annotated[Path, typer.Argument(help="The run directory; a run that was stopped goes on.", show_default=False)]
 Recipe = Annotated[Path | None, typer.Option("--recipe", "-r", help="A TOML recipe.")]

@@ -1,7 +1,8 @@
 """Several processes that train together: `torchrun --nproc-per-node 8 -m deepsport.cli ...`; without torchrun there is one.
 
 Weights, gradients and optimiser states are sharded by FSDP2; questions and micro-batches are dealt out by rank, and what one rank
-makes the others are told. Rank 0 alone writes to the run directory.
+makes the others are told. Rank 0 alone writes to the run directory, but for the checkpoints of sharded weights. The processes may
+be on several hosts (docs/cluster.md): every attempt of torchrun then meets at a store of its own, whichever host was lost.
 """
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (torch is only partly typed)
@@ -11,6 +12,7 @@ import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,12 +23,17 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.rendezvous import rendezvous
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor
 
 from deepsport.config import Config
+from deepsport.errors import BadConfig
+from deepsport.lock import LEASE_S
 from deepsport.run import Run
 
 T = TypeVar("T")
+
+SILENCE = timedelta(minutes=30)
+"""Longest wait of a process for the others, of which one may wait for servers to start or for the last episode of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +58,7 @@ class World:
             return list(mine)
         shares: list[list[T]] = [[] for _ in range(self.size)]
         dist.all_gather_object(shares, list(mine))
-        longest = max(map(len, shares))
-        return [share[place] for place in range(longest) for share in shares if place < len(share)]
+        return in_turn(shares)
 
     def total(self, values: dict[str, float]) -> dict[str, float]:
         """Sums over all processes."""
@@ -71,9 +77,12 @@ class World:
 
     @contextmanager
     def run(self, folder: Path, config: Config | None, *, fresh: bool = False) -> Generator[Run]:
-        """The run directory: held by the process that writes, followed by the others."""
+        """The run directory: held by the process that writes, followed by the others. Raises BadConfig where `fresh` would delete
+        at every restart what was made before it."""
+        if fresh and self.size > 1 and (_restarts() or _n_hosts() > 1):
+            raise BadConfig("--fresh would delete the run at every restart by torchrun. Delete it yourself.")
         if self.writes:
-            with Run.open(folder, config, fresh=fresh) as run:
+            with Run.open(folder, config, fresh=fresh, patience_s=LEASE_S if self.size > 1 else 0.0) as run:
                 self.wait()
                 yield run
         else:
@@ -84,18 +93,31 @@ class World:
 ALONE = World()
 
 
+def in_turn(shares: Sequence[Sequence[T]]) -> list[T]:
+    """One item of each share after the other, which undoes `World.share`. Pure."""
+    longest = max(map(len, shares))
+    return [share[place] for place in range(longest) for share in shares if place < len(share)]
+
+
 @contextmanager
 def join() -> Generator[World]:
-    """The world that torchrun describes in the environment; one process without it."""
+    """The world that torchrun describes in the environment; one process without it. Raises BadConfig."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
         return
+    shares_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    if shares_store and _restarts() and _n_hosts() > 1:
+        raise BadConfig(
+            "torchrun cannot start the processes of several hosts again with the store that it shares with them. Set "
+            "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 on every host (and use --rdzv-backend c10d), or --max-restarts 0."
+        )
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     store, rank, size = next(rendezvous("env://"))
-    # after a restart torchrun may hand out the store of the attempt before, which still holds the addresses of the dead
-    store = PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", store=store, rank=rank, world_size=size)
+    if shares_store:  # it outlives an attempt, and still holds the addresses of the dead
+        store = PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=SILENCE)
     try:
         yield World(rank, size)
     finally:
@@ -103,13 +125,22 @@ def join() -> Generator[World]:
         dist.destroy_process_group()
 
 
+def _restarts() -> int:
+    """How often torchrun may start the processes again."""
+    return int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0"))
+
+
+def _n_hosts() -> int:
+    return int(os.environ.get("GROUP_WORLD_SIZE", "1"))
+
+
 def shard(root: nn.Module, blocks: Sequence[nn.Module], world: World, *, half: bool) -> None:
-    """Shards a module in place, block by block. `half`: compute in bfloat16, keep and reduce in fp32."""
+    """Shards a module in place, block by block, in fp32 from then on. `half`: compute in bfloat16, keep and reduce in fp32."""
     mesh = init_device_mesh("cuda" if torch.cuda.is_available() else "cpu", (world.size,))
     precision = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32) if half else MixedPrecisionPolicy()
-    for block in blocks:
-        fully_shard(block, mesh=mesh, mp_policy=precision)
-    fully_shard(root, mesh=mesh, mp_policy=precision)
+    for module in (*blocks, root):
+        fully_shard(module, mesh=mesh, mp_policy=precision)
+        module.to(torch.float32)  # of the block, each process's shard
     # it must not happen silently that nothing is sharded
     assert all(isinstance(parameter, DTensor) for parameter in root.parameters())
 
@@ -117,13 +148,6 @@ def shard(root: nn.Module, blocks: Sequence[nn.Module], world: World, *, half: b
 def whole(tensor: Tensor) -> Tensor:
     """A sharded tensor put together, on every process; any other as it is."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-
-
-def like(tensor: Tensor, sharded: Tensor) -> Tensor:
-    """A whole tensor, sharded as another one is."""
-    if not isinstance(sharded, DTensor) or tensor.ndim == 0:
-        return tensor.to(sharded.device)
-    return distribute_tensor(tensor.to(sharded.device), sharded.device_mesh, sharded.placements)
 
 
 def sum_gradients(parameters: Sequence[nn.Parameter], world: World) -> None:

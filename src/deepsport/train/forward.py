@@ -19,12 +19,19 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from deepsport.policy.local.backbone import Backbone, TreeMask
 from deepsport.policy.local.chat import mrope_positions
 from deepsport.records import Frame, TokenRecord
 from deepsport.train.frames import Features
 from deepsport.train.tree import LEAST_SAVING, Node, Tree, grow
+
+NODES_TOGETHER = 32
+"""Tables of who stands above whom come in steps of so many nodes: kernels are compiled anew for fewer sizes."""
+
+MOST_LOGITS = 2**27
+"""Logits that are held at once, 0.5 GB in fp32; of more, pieces are computed again in the backward pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +79,32 @@ def sampled_logprobs(
 ) -> Tensor:
     """[S] log-probability of each sampled token given all before it. Raises TrainingError when tokens and frames disagree."""
     through = _packed if packed else _in_rows
-    hidden_ND = through(backbone, part, features)
-    logprobs_UV = backbone.logprobs(_take(hidden_ND, part.before_U), temperature)
-    return _take(logprobs_UV.gather(-1, part.tokens_U[:, None]), part.unique_S)[:, 0]
+    hidden_UD = _take(through(backbone, part, features), part.before_U)
+    n_at_once = max(1, MOST_LOGITS // backbone.text_config.vocab_size)
+    pieces = zip(hidden_UD.split(n_at_once), part.tokens_U.split(n_at_once), strict=True)
+    if len(hidden_UD) <= n_at_once or not torch.is_grad_enabled():
+        logprobs = [_of_tokens(backbone, hidden, tokens, temperature) for hidden, tokens in pieces]
+    else:
+        logprobs = [checkpoint(_of_tokens, backbone, *piece, temperature, use_reentrant=False) for piece in pieces]
+    return _take(torch.cat(logprobs), part.unique_S)[:, 0]
+
+
+def _of_tokens(backbone: Backbone, hidden_UD: Tensor, tokens_U: Tensor, temperature: float) -> Tensor:
+    """[U, 1]."""
+    return backbone.logprobs(hidden_UD, temperature).gather(-1, tokens_U[:, None])
 
 
 def _packed(backbone: Backbone, part: Part, features: Features) -> Tensor:
     """[N, D] in one pass."""
     tree = part.tree
-    lineage = torch.zeros(len(tree.nodes), len(tree.nodes), dtype=torch.bool, device=backbone.device)
+    n_nodes = -(-len(tree.nodes) // NODES_TOGETHER) * NODES_TOGETHER
+    lineage = torch.zeros(n_nodes, n_nodes, dtype=torch.bool)
     place = {id(node): index for index, node in enumerate(tree.nodes)}
     for node in tree.nodes:
         lineage[place[id(node)], [place[id(above)] for above in node.lineage()]] = True
     lengths = torch.tensor([node.n_tokens for node in tree.nodes], device=backbone.device)
     node_N = torch.repeat_interleave(torch.arange(len(tree.nodes), device=backbone.device), lengths)
-    mask = TreeMask(lineage, node_N)
+    mask = TreeMask(lineage.to(backbone.device), node_N)
     return backbone.hidden(part.ids_N[None], _of(features, tree.frames), part.positions_3N[:, None], mask)[0]
 
 

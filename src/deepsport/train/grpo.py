@@ -9,6 +9,7 @@ all groups, S sampled tokens.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -18,14 +19,18 @@ from torch import Tensor
 from deepsport.agent.rollout import Limits, run_episode
 from deepsport.policy.base import Policy, Sampling
 from deepsport.policy.local.policy import LocalPolicy
+from deepsport.policy.vllm.settings import VLLMConfig
 from deepsport.records import Episode, Question, TokenRecord
 from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
+from deepsport.train.batches import BatchesHere
+from deepsport.train.batches_ahead import batches_ahead
 from deepsport.train.distributed import ALONE, World
 from deepsport.train.judged import Accuracies, by_rule
 from deepsport.train.log import follow
-from deepsport.train.objective import Aggregation, advantages, clipped_loss, is_clipped, kl_penalty, token_weights
+from deepsport.train.objective import Aggregation, advantages, clipped_loss, importance, is_clipped, kl_penalty, token_weights
 from deepsport.train.optimiser import OptimiserConfig, require_finite
+from deepsport.train.proof import Probe
 from deepsport.train.sampler import draw
 from deepsport.train.samples import keep_samples, samples_of
 from deepsport.train.trainee import Portion, Trainee, TraineeConfig
@@ -52,6 +57,9 @@ class GRPOConfig(TraineeConfig):
     clip_low: float = 0.2
     clip_high: float = 0.28
     aggregation: Aggregation = Aggregation.TOKEN
+    importance_cap: float = Field(default=0.0, ge=0)
+    """Most that a token counts for being likelier to the trainer than to the engine that sampled it; 0: no token is weighed so,
+    as is right where this very process samples. Servers want 2."""
     kl_coefficient: float = 0.0
     """Weight of the KL penalty against the policy at the start; 0 leaves the reference out."""
     optimiser: OptimiserConfig = OptimiserConfig(lr=2e-4)
@@ -71,30 +79,44 @@ def reinforce(
     origin: Path,
     seed: int,
     world: World = ALONE,
+    servers: VLLMConfig | None = None,
 ) -> None:
-    """Trains in place, resuming from the newest checkpoint. Raises TrainingError before a bad step moves a weight."""
+    """Trains in place, resuming from the newest checkpoint. With `servers` the episodes are sampled by them, else here.
+
+    Raises TrainingError before a bad step moves a weight, EngineError when no server can be relied on."""
     trainee = Trainee(policy, source, config, config.steps, seed=seed, world=world)
     folder = run.path(f"checkpoints/{stage}")
     learner = Learner(trainee, config)  # before resuming: the reference is the policy at the start
     first = trainee.resume(folder)
-    with follow(run, stage, n_steps=config.steps, first=first, shown=world.writes, tensorboard=config.tensorboard) as log:
+
+    async def sample(actor: Policy, step: int) -> list[list[Episode]]:
+        questions_P = draw(questions, config.questions_per_step, step, seed)
+        return await rollouts(actor, questions_P, source, config, limits, seed=seed * 100_003 + step, world=world)
+
+    here = nullcontext(BatchesHere(policy, sample, world))
+    probe = Probe(questions=questions, source=source, limits=limits, temperature=config.temperature)
+    with (
+        follow(run, stage, n_steps=config.steps, first=first, shown=world.writes, tensorboard=config.tensorboard) as log,
+        batches_ahead(trainee, servers, sample, probe, run, origin, config.steps) if servers else here as batches,
+    ):
         for step in range(first, config.steps):
             clock = Clock()
-            questions_P = draw(questions, config.questions_per_step, step, seed)
-            episodes_PG = rollouts(policy, questions_P, source, config, limits, seed=seed * 100_003 + step, world=world)
+            episodes_PG = batches.of(step)
             right_PG = world.gather([accuracies(episodes) for episodes in world.share(episodes_PG)])
             groups = [score(*group, reward) for group in zip(episodes_PG, right_PG, strict=True)]  # bad episodes are left out
             kept = [group for group in groups if (group.teaches if config.filter_by_accuracy else group.differs)]
             clock.lap("rollout")
             learnt = learner.step(kept, step) if kept else {}
             clock.lap("learn")
+            pushed = batches.follow(step + 1)  # before the step counts as done: if it fails, the run goes on with this step
+            clock.lap("push")
             keep_samples(run, stage, samples_of(groups, kept, step))
             trainee.save(folder, step + 1, origin)
             clock.lap("save")
-            log(step, describe_groups(groups) | learnt | clock.seconds)
+            log(step, describe_groups(groups) | learnt | pushed | clock.seconds)
 
 
-def rollouts(
+async def rollouts(
     policy: Policy,
     questions_P: Sequence[Question],
     source: FrameSource,
@@ -104,7 +126,7 @@ def rollouts(
     seed: int,
     world: World = ALONE,
 ) -> list[list[Episode]]:
-    """G episodes for each of P questions, dealt out over the ranks, all at once; every episode has its own seed."""
+    """G episodes for each of this rank's share of P questions, all at once; every episode has its own seed."""
     G = config.group_size
 
     async def one(question: Question, number: int) -> Episode:
@@ -118,12 +140,7 @@ def rollouts(
     async def group(p: int, question: Question) -> list[Episode]:
         return await asyncio.gather(*(one(question, p * G + g) for g in range(G)))
 
-    async def mine() -> None:
-        made.extend(await asyncio.gather(*(group(p, question) for p, question in world.share(list(enumerate(questions_P))))))
-
-    made: list[list[Episode]] = []  # not returned: asyncio.run puts what its task returns into a string, twice
-    asyncio.run(mine())
-    return world.gather(made)
+    return await asyncio.gather(*(group(p, question) for p, question in world.share(list(enumerate(questions_P)))))
 
 
 def score(episodes: Sequence[Episode], right: Sequence[float | None], reward: GatedReward) -> Group:
@@ -162,6 +179,8 @@ class Learner:
                     old_logprobs.append(logprobs_S.detach())
                     mismatch = max(mismatch, (old_logprobs[place] - portion.part.old_logprobs_S).abs().max().item())
                 losses_S = clipped_loss(logprobs_S, old_logprobs[place], advantages_S, **settings)
+                if config.importance_cap:
+                    losses_S = losses_S * importance(old_logprobs[place], portion.part.old_logprobs_S, cap=config.importance_cap)
                 if reference_S is not None:
                     losses_S = losses_S + config.kl_coefficient * kl_penalty(logprobs_S, reference_S)
                 share = (losses_S * weights_S).sum() * portion.counts

@@ -41,6 +41,14 @@ def clipped_loss(
     return -torch.minimum(ratio_S * advantages_S, clipped_S * advantages_S)
 
 
+def importance(logprobs_S: Tensor, sampler_S: Tensor, *, cap: float) -> Tensor:
+    """[S] how much likelier the trainer finds a token than the engine that sampled it did, at most `cap`.
+
+    The loss of a token is multiplied with it where that engine computes otherwise or lags behind (truncated importance sampling,
+    Ionides 2008, doi 10.1198/106186008X320456)."""
+    return torch.exp(logprobs_S - sampler_S).clamp_max(cap)
+
+
 def is_clipped(log_ratio_S: Tensor, advantages_S: Tensor, *, clip_low: float, clip_high: float) -> Tensor:
     """[S] which tokens teach nothing because the policy has already moved far enough their way."""
     ratio_S = log_ratio_S.exp()

@@ -4,12 +4,13 @@ Episodes are played back through the agent loop and written down in the tokens o
 episode file will do: what a window brought is decoded again, and an episode that no longer plays back as recorded is refused.
 """
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import model_validator
+
 from deepsport.agent.rollout import Limits, run_episode
-from deepsport.bench.tasks import load_episodes, load_questions
+from deepsport.bench.tasks import load_episodes, load_episodes_share, load_questions
 from deepsport.config import Config
 from deepsport.errors import BadRecord
 from deepsport.policy.base import Sampling
@@ -17,14 +18,17 @@ from deepsport.policy.local.checkpoint import load_policy, origin_of, save_polic
 from deepsport.policy.local.policy import LocalPolicy, Recorded
 from deepsport.policy.openai import EndpointConfig
 from deepsport.policy.scripted import Scripted
+from deepsport.policy.vllm.settings import VLLMConfig
 from deepsport.progress import track
 from deepsport.records import Episode, StopReason
 from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
-from deepsport.train.budget import Budget, rl_budget, sft_budget
+from deepsport.train.batches import waited
+from deepsport.train.dealt import Dealt
 from deepsport.train.distributed import World, join
 from deepsport.train.grpo import GRPOConfig, reinforce
 from deepsport.train.judged import by_judge, by_rule
+from deepsport.train.planning.budget import Budget, rl_budget, sft_budget
 from deepsport.train.sft import SFTConfig, fit
 from deepsport.train.trainee import TraineeConfig
 from deepsport.video.source import FrameSource
@@ -59,6 +63,14 @@ class RLRecipe(Recipe):
     judge: EndpointConfig | None = None
     """Scores free answers that no rule can; None: they stay unscored, and their episodes are left out."""
     rl: GRPOConfig = GRPOConfig()
+    vllm: VLLMConfig | None = None
+    """Servers that sample the episodes; None: this process does."""
+
+    @model_validator(mode="after")
+    def _require_correction(self) -> "RLRecipe":
+        if self.vllm and not self.rl.importance_cap:
+            raise ValueError("rl.importance_cap must be set where servers sample, since they compute otherwise. Use 2.")
+        return self
 
 
 def run_sft(folder: Path, recipe: SFTRecipe, *, fresh: bool = False) -> Path:
@@ -66,11 +78,12 @@ def run_sft(folder: Path, recipe: SFTRecipe, *, fresh: bool = False) -> Path:
     with join() as world, world.run(folder, recipe, fresh=fresh) as run, FrameSource() as source:
         if not run.done("sft"):
             policy, origin = _load(recipe, recipe.sft), origin_of(recipe.model)
-            recorded = load_episodes(Path(recipe.episodes))
-            finished = [episode for episode in recorded if episode.stop is StopReason.ANSWERED]  # the others teach faults
-            taught = play_back(finished, policy, source, recipe.limits, shown=world.writes)
+            recorded = load_episodes_share(Path(recipe.episodes), world.rank, world.size)
+            finished = {place: e for place, e in recorded.items() if e.stop is StopReason.ANSWERED}  # the others teach faults
+            played = play_back(list(finished.values()), policy, source, recipe.limits, shown=world.writes)
+            taught = Dealt(dict(zip(finished, played, strict=True)), world)
             with run.stage("sft") as facts:
-                facts |= {"episodes": len(taught), "left_out": len(recorded) - len(taught)}
+                facts |= {"episodes": len(taught), "left_out": sum(world.gather([len(recorded)])) - len(taught)}
                 fit(policy, taught, source, recipe.sft, run, stage="sft", origin=origin, seed=recipe.seed, world=world)
                 _save(policy, run, origin, world)
         return run.path("policy")
@@ -95,6 +108,7 @@ def run_rl(folder: Path, recipe: RLRecipe, *, fresh: bool = False) -> Path:
                     origin=origin,
                     seed=recipe.seed,
                     world=world,
+                    servers=recipe.vllm,
                 )
                 _save(policy, run, origin, world)
         return run.path("policy")
@@ -109,7 +123,8 @@ def sft_needs(recipe: SFTRecipe, n_ranks: int) -> Budget:
 def rl_needs(recipe: RLRecipe, n_ranks: int) -> Budget:
     """What `run_rl` would need. Loads no weights."""
     asked = load_questions(Path(recipe.questions))
-    return rl_budget(recipe.model, recipe.rl, recipe.limits, asked, recipe.max_pixels, n_ranks)
+    served = recipe.vllm is not None
+    return rl_budget(recipe.model, recipe.rl, recipe.limits, asked, recipe.max_pixels, n_ranks, served=served)
 
 
 def _load(recipe: Recipe, trained: TraineeConfig) -> LocalPolicy:
@@ -126,16 +141,16 @@ def play_back(
     episodes: Sequence[Episode], policy: LocalPolicy, source: FrameSource, limits: Limits, *, shown: bool = True
 ) -> list[Episode]:
     """The episodes with a token record of the policy. Raises BadRecord for one that does not play back as recorded."""
-    played: list[Episode] = []  # not returned, for the reason given in `grpo.rollouts`
 
-    async def one_by_one() -> None:
+    async def one_by_one() -> list[Episode]:
+        played: list[Episode] = []
         with track("play back", total=len(episodes), unit="episodes", shown=shown) as tick:
             for episode in episodes:
                 played.append(await _play_back(episode, policy, source, limits))
                 tick()
+        return played
 
-    asyncio.run(one_by_one())
-    return played
+    return waited(one_by_one())
 
 
 async def _play_back(episode: Episode, policy: LocalPolicy, source: FrameSource, limits: Limits) -> Episode:

@@ -16,6 +16,7 @@ from deepsport.errors import TrainingError
 from deepsport.policy.local.policy import LocalPolicy
 from deepsport.records import Episode, TokenRecord
 from deepsport.run import Run
+from deepsport.train.dealt import Dealt, dealt
 from deepsport.train.distributed import ALONE, World
 from deepsport.train.log import follow
 from deepsport.train.optimiser import require_finite
@@ -35,7 +36,7 @@ class SFTConfig(TraineeConfig):
 
 def fit(
     policy: LocalPolicy,
-    episodes: Sequence[Episode],
+    episodes: Sequence[Episode] | Dealt[Episode],
     source: FrameSource,
     config: SFTConfig,
     run: Run,
@@ -46,13 +47,14 @@ def fit(
     world: World = ALONE,
 ) -> None:
     """Trains in place, resuming from the stage's newest checkpoint. Raises TrainingError before a bad step moves a weight."""
+    taught = episodes if isinstance(episodes, Dealt) else dealt(episodes, world)
     trainee = Trainee(policy, source, config, config.steps, seed=seed, world=world)
     folder = run.path(f"checkpoints/{stage}")
     first = trainee.resume(folder)
     with follow(run, stage, n_steps=config.steps, first=first, shown=world.writes, tensorboard=config.tensorboard) as log:
         for step in range(first, config.steps):
             started = time.monotonic()
-            batch = draw(episodes, config.batch_size, step, seed)
+            batch = taught.of(draw(range(len(taught)), config.batch_size, step, seed))
             learnt = _imitate(trainee, batch, step)
             norm = trainee.step(step, [episode.id for episode in batch])
             seconds = time.monotonic() - started

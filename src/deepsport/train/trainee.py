@@ -110,7 +110,9 @@ class Trainee:
         sharded = world.size > 1 and not config.lora_rank
         half = policy.backbone.dtype is torch.bfloat16
         own_weights = not config.lora_rank and (sharded or half)  # bfloat16 is too coarse for small steps to add up
-        self._trained = policy.backbone.copy(torch.float32) if own_weights else policy.backbone
+        # what is sharded gets its precision shard by shard, so that nobody holds all of it in fp32
+        precision = None if sharded else torch.float32
+        self._trained = policy.backbone.copy(precision) if own_weights else policy.backbone
         if config.gradient_checkpointing:
             cast(Any, self._trained.model).activation_checkpointing_enable({"use_reentrant": False})
         seeing = self._trained if config.train_vision else policy.backbone
@@ -179,12 +181,12 @@ class Trainee:
     def save(self, folder: Path, step: int, origin: Path) -> None:
         """Writes a checkpoint where one is due."""
         if step % self.config.checkpoint_every == 0 or step == self._n_steps:
-            checkpoint.save(folder, self._trained.model, self.policy, self.optimisers, step, origin, writes=self.world.writes)
+            checkpoint.save(folder, self._trained.model, self.policy, self.optimisers, step, origin, world=self.world)
             self.world.wait()
 
     def resume(self, folder: Path) -> int:
         """Goes back to the newest checkpoint; returns the number of finished steps (0: there is none)."""
-        return checkpoint.resume(folder, self._trained.model, self.policy, self.optimisers)
+        return checkpoint.resume(folder, self._trained.model, self.policy, self.optimisers, world=self.world)
 
 
 def choose_trained(backbone: Backbone, config: TraineeConfig, *, seed: int) -> None:

@@ -22,8 +22,9 @@ _PREFIX = "base_model.model."
 
 
 def add_adapter(model: nn.Module, rank: int, alpha: float, *, seed: int) -> None:
-    """Adds an adapter that changes nothing yet, in fp32."""
+    """Adds an adapter that changes nothing yet, in fp32. Beside weights in bf16 it is computed in bf16 (`Backbone.hidden`)."""
     from peft import LoraConfig, inject_adapter_in_model
+    from peft.tuners.lora import LoraLayer
 
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -31,6 +32,9 @@ def add_adapter(model: nn.Module, rank: int, alpha: float, *, seed: int) -> None
     for name, weight in model.named_parameters():
         if "lora_" in name:
             weight.data = weight.data.float()
+    for module in model.modules():
+        if isinstance(module, LoraLayer):
+            module.cast_input_dtype_enabled = False  # autocast casts where it is needed, once
 
 
 def train_only_adapter(model: nn.Module) -> None:

@@ -10,6 +10,7 @@ one per DeepStack level of Qwen3-VL).
 
 import copy
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -22,6 +23,7 @@ from transformers.integrations.flex_attention import flex_attention_forward
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from deepsport.errors import TrainingError
+from deepsport.policy.local.adapter import has_adapter
 from deepsport.policy.local.preprocess import Patches
 
 FRAME_ATTENTION = "deepsport_flash_frames"
@@ -80,9 +82,10 @@ class Backbone:
         """Where the weights are."""
         return next(self.model.parameters()).device
 
-    def copy(self, dtype: torch.dtype) -> "Backbone":
-        """Another backbone with weights of its own."""
-        return Backbone(copy.deepcopy(self.model).to(dtype), self._image_pad, self._suppressed.tolist())
+    def copy(self, dtype: torch.dtype | None = None) -> "Backbone":
+        """Another backbone with weights of its own, in another precision if one is given."""
+        copied = copy.deepcopy(self.model)
+        return Backbone(copied.to(dtype) if dtype else copied, self._image_pad, self._suppressed.tolist())
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -93,6 +96,12 @@ class Backbone:
     def dtype(self) -> torch.dtype:
         """Precision of the weights."""
         return next(self.model.parameters()).dtype
+
+    @property
+    def cache_bytes(self) -> int:
+        """Of the keys and values of one token."""
+        config = self.text_config
+        return 2 * config.num_hidden_layers * config.num_key_value_heads * head_dim(config) * self.dtype.itemsize
 
     @property
     def vision(self) -> nn.Module:
@@ -141,15 +150,22 @@ class Backbone:
             embeddings = embeddings.masked_scatter(visual[..., None], features[:, 0].to(embeddings.dtype))
             if features.shape[1] > 1:
                 extra = {"visual_pos_masks": visual, "deepstack_visual_embeds": list(features[:, 1:].unbind(1))}
-        out = self._language(
-            inputs_embeds=embeddings,
-            position_ids=positions_3BL,
-            attention_mask=_for_attention(mask),
-            past_key_values=cache,
-            use_cache=cache is not None,
-            **extra,
-        )
+        with self._precision():
+            out = self._language(
+                inputs_embeds=embeddings,
+                position_ids=positions_3BL,
+                attention_mask=_for_attention(mask),
+                past_key_values=cache,
+                use_cache=cache is not None,
+                **extra,
+            )
         return out.last_hidden_state
+
+    def _precision(self) -> AbstractContextManager[object]:
+        """An adapter is kept in fp32 and computed in the bf16 of the weights beside it: fp32 would double a step."""
+        if has_adapter(self.model) and self.dtype is torch.bfloat16:
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()
 
     def logprobs(self, hidden: Tensor, temperature: float | Tensor = 1.0) -> Tensor:
         """Log-probabilities [..., V] in fp32 over the tokens a policy may sample; temperature may be one per row."""
@@ -172,9 +188,16 @@ def _for_attention(mask: Tensor | TreeMask | None) -> Tensor | BlockMask | None:
 def _text_attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | BlockMask | None, **settings: Any
 ) -> tuple[Tensor, Tensor | None]:
-    """FlexAttention under a block mask, else PyTorch's fused attention, which without a mask skips what comes later."""
-    if isinstance(attention_mask, BlockMask):
+    """FlexAttention under a block mask, else PyTorch's fused attention, which without a mask skips what comes later. One token of
+    each row looks back with the heads that share keys side by side, so that no key is copied for them."""
+    if isinstance(attention_mask, BlockMask):  # under autocast of fp32 weights, rotated queries and keys are fp32, values are not
+        query, key = query.to(value.dtype), key.to(value.dtype)
         return flex_attention_forward(module, query, key, value, attention_mask, **settings)
+    if attention_mask is not None and query.shape[2] == 1:
+        shared = query.unflatten(1, (key.shape[1], -1))[:, :, :, 0]  # [B, H, heads that share a key, head_dim]
+        scale = settings.get("scaling")
+        attended = nn.functional.scaled_dot_product_attention(shared, key, value, attn_mask=attention_mask, scale=scale)
+        return attended.flatten(1, 2)[:, None], None
     return sdpa_attention_forward(module, query, key, value, attention_mask, **settings)
 
 

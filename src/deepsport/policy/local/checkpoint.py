@@ -16,6 +16,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoConfig, Qwen2_5_VLForConditionalGeneration, Qwen3VLForConditionalGeneration
+from transformers.core_model_loading import revert_weight_conversion
 from transformers.utils import logging as transformers_logging
 
 from deepsport.errors import PolicyError
@@ -45,7 +46,7 @@ def load_policy(
     keep_adapter: leave an adapter beside the weights that it adapts, to be trained further, and do not merge it.
     Raises PolicyError."""
     folder = origin_of(model)
-    base = _base_of(folder)
+    base = base_of(folder)
     network: Any = _load_weights(base)
     if base != folder and keep_adapter:
         restore_adapter(network, folder)
@@ -75,7 +76,7 @@ def origin_of(model: str) -> Path:
 
 def side_files(model: str) -> Path:
     """The folder with all of a model but its weights; of a hub id nothing else is downloaded. Raises PolicyError."""
-    return NANO if model == "nano" else _base_of(_folder(model, weights=False))
+    return NANO if model == "nano" else base_of(_folder(model, weights=False))
 
 
 def model_config(model: str) -> Any:
@@ -86,13 +87,7 @@ def model_config(model: str) -> Any:
 def save_policy(policy: LocalPolicy, folder: Path, origin: Path, weights: Mapping[str, Tensor] | None = None) -> None:
     """Writes the weights (the policy's own by default) and, from the folder they came from (an adapter: from its base), all that
     belongs to them. Of a policy with an adapter, the adapter alone."""
-    folder.mkdir(parents=True, exist_ok=True)
-    base = _base_of(origin)
-    for name in SIDE_FILES:
-        if base.resolve() != folder.resolve() and (base / name).is_file():
-            shutil.copyfile(base / name, folder / name)
-    settings = {"brief": policy.brief, "arena_only": policy.arena_only}
-    (folder / "deepsport.json").write_text(json.dumps(settings, indent=2), encoding="utf-8")
+    base = _save_beside(policy, folder, origin)
     model: Any = policy.backbone.model
     if has_adapter(model):
         save_adapter(model, folder, base)
@@ -100,7 +95,36 @@ def save_policy(policy: LocalPolicy, folder: Path, origin: Path, weights: Mappin
         model.save_pretrained(folder, state_dict=None if weights is None else dict(weights))
 
 
-def _base_of(folder: Path) -> Path:
+def save_without_weights(policy: LocalPolicy, folder: Path, origin: Path) -> None:
+    """As `save_policy`, for weights that are written otherwise, under their `saved_names`."""
+    _save_beside(policy, folder, origin)
+    model: Any = policy.backbone.model
+    model.config.save_pretrained(folder)
+    model.generation_config.save_pretrained(folder)
+
+
+def saved_names(model: Any) -> dict[str, str]:
+    """The names under which `save_policy` writes the weights: those of the published checkpoint, which may be older than ours."""
+    names = [name for name, _ in model.named_parameters()]
+    numbered = revert_weight_conversion(model, {name: torch.tensor(number) for number, name in enumerate(names)})
+    found = {names[int(number)]: saved for saved, number in numbered.items()}
+    assert len(found) == len(names), "the published checkpoint must have the same weights, only other names"
+    return found
+
+
+def _save_beside(policy: LocalPolicy, folder: Path, origin: Path) -> Path:
+    """What belongs to the weights; returns the whole checkpoint that it was taken from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    base = base_of(origin)
+    for name in SIDE_FILES:
+        if base.resolve() != folder.resolve() and (base / name).is_file():
+            shutil.copyfile(base / name, folder / name)
+    settings = {"brief": policy.brief, "arena_only": policy.arena_only}
+    (folder / "deepsport.json").write_text(json.dumps(settings, indent=2), encoding="utf-8")
+    return base
+
+
+def base_of(folder: Path) -> Path:
     """The whole checkpoint that a PEFT adapter belongs to; the folder itself where it is no adapter."""
     adapter = folder / "adapter_config.json"
     return _folder(str(_read_json(adapter).get("base_model_name_or_path"))) if adapter.is_file() else folder
@@ -110,9 +134,7 @@ def _folder(model: str, *, weights: bool = True) -> Path:
     if Path(model).is_dir():
         return _newest_policy(Path(model))
     if model.startswith((".", "/")) or model.count("/") != 1:
-        raise PolicyError(
-            f"{model!r} is neither a checkpoint folder nor a hub id (owner/name). Try --model Qwen/Qwen2.5-VL-7B-Instruct."
-        )
+        raise PolicyError(f"{model!r} is neither a checkpoint folder nor a hub id (owner/name). Try Qwen/Qwen2.5-VL-7B-Instruct.")
     from huggingface_hub import snapshot_download
 
     try:

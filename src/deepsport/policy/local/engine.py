@@ -2,7 +2,8 @@
 
 Every conversation keeps its own key-value cache, so a tool result prefills only its new tokens. Conversations that are alike so
 far (a GRPO group at its start, and for as long as its members draw the same words) are one row, whose cache is forked where they
-part: what is decoded is the prefix tree, not its leaves. Finished replies leave the batch at the next step.
+part: what is decoded is the prefix tree, not its leaves. Finished replies leave the batch at the next step. On a GPU the next
+tokens are drawn there too, and as many conversations are taken in at once as their caches have memory for.
 One asyncio task runs while there is work and ends when there is none; callers wait for their own reply only.
 B rows, L new columns, C cached columns, H heads, V vocabulary.
 """
@@ -18,14 +19,22 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from deepsport.errors import PolicyError
 from deepsport.policy.base import Image
 from deepsport.policy.local.backbone import Backbone, head_dim
-
-LayerCache = list[tuple[Tensor, Tensor]]
-"""Per layer keys and values [H, C, head_dim] of one conversation."""
+from deepsport.policy.local.batch_cache import BatchCache, LayerCache
 
 MAX_BATCH = 64
 """Replies sampled at once."""
+
+MAX_BATCH_ON_GPU = 256
+"""There a pass costs much the same however many rows it has, and memory is the bound."""
+
+CACHE_SHARE = 0.4
+"""Of the GPU memory that is free when sampling begins, for the batch; conversations between two turns need as much at most."""
+
+MOST_PREFILLED = 16_384
+"""Tokens, padding included, in one pass of prefilling: bounds what is held beside the cache."""
 
 _LINGER_S = 0.004
 """Newcomers are waited for this long, so that a group is prefilled together."""
@@ -44,6 +53,7 @@ class Request:
     key: tuple[object, ...]
     """Equal keys mean equal ids and frames, those in the cache included: such requests begin as one row."""
     cache: LayerCache | None
+    """Emptied when it has gone into the batch, so that it is not held twice."""
     n_cached: int
     temperature: float
     max_tokens: int
@@ -69,96 +79,30 @@ class Sampled:
     n_cached: int
 
 
-class _BatchCache:
-    """Keys and values of B conversations side by side, each row filled from column 0 on; behind them there is room for more."""
-
-    def __init__(self, layers: LayerCache, lengths_B: Tensor) -> None:
-        self._layers = layers
-        self.lengths_B = lengths_B
-        self._columns = torch.empty(0)
-        self._width = 0
-
-    def expect(self, n_new: int) -> Tensor:
-        """Makes room for `n_new` columns per row; returns the mask [B, 1, n_new, C]."""
-        self._columns = self.lengths_B[:, None] + torch.arange(n_new, device=self.lengths_B.device)
-        self._width = int(self._columns.max()) + 1
-        self._reserve(len(self.lengths_B), self._width)
-        keys = torch.arange(self._width, device=self.lengths_B.device)
-        return (keys <= self._columns[:, :, None])[:, None]
-
-    def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        """Writes new keys and values [B, H, n_new, head_dim] behind each row's own; returns the whole batch's."""
-        rows = torch.arange(len(keys), device=keys.device)[:, None]
-        for store, new in zip(self._layers[layer], (keys, values), strict=True):
-            store[rows, :, self._columns] = new.transpose(1, 2)
-        k, v = self._layers[layer]
-        return k[: len(keys), :, : self._width], v[: len(keys), :, : self._width]
-
-    def move(self, targets: Sequence[int], origins: Sequence[int], n_rows: int) -> None:
-        """Copies rows to where they are wanted (a fork copies, a gap is filled), none onto one that is still to be copied; then
-        the first `n_rows` are the batch."""
-        self._reserve(n_rows, 0)
-        device = self.lengths_B.device
-        to, of = torch.tensor(targets, device=device, dtype=torch.long), torch.tensor(origins, device=device, dtype=torch.long)
-        if len(to):
-            n = int(self.lengths_B[of].max())
-            for store in (each for pair in self._layers for each in pair):
-                store[to, :, :n] = store[of, :, :n]
-        lengths = self.lengths_B.new_zeros(max(n_rows, len(self.lengths_B)))
-        lengths[: len(self.lengths_B)] = self.lengths_B
-        lengths[to] = self.lengths_B[of]
-        self.lengths_B = lengths[:n_rows]
-
-    def join(self, other: "_BatchCache") -> None:
-        """Adds the rows of another."""
-        n, n_more, n_columns = len(self.lengths_B), len(other.lengths_B), int(other.lengths_B.max())
-        self._reserve(n + n_more, n_columns)
-        for pair, more in zip(self._layers, other._layers, strict=True):
-            for store, new in zip(pair, more, strict=True):
-                store[n : n + n_more, :, :n_columns] = new[:n_more, :, :n_columns]
-        self.lengths_B = torch.cat([self.lengths_B, other.lengths_B])
-
-    def row(self, index: int) -> LayerCache:
-        """A copy of one conversation's cache."""
-        n = int(self.lengths_B[index])
-        return [(k[index, :, :n].clone(), v[index, :, :n].clone()) for k, v in self._layers]
-
-    def _reserve(self, n_rows: int, n_columns: int) -> None:
-        """Room for so many rows and columns, and for some more where there was not enough: it is not copied for every token."""
-        rows, _, columns, _ = self._layers[0][0].shape
-        if n_rows > rows or n_columns > columns:
-            below, right = (
-                (_roomy(n_rows, 8) - rows if n_rows > rows else 0),
-                (_roomy(n_columns, 64) - columns if n_columns > columns else 0),
-            )
-            sides = (0, 0, 0, right, 0, 0, 0, below)
-            self._layers = [(torch.nn.functional.pad(k, sides), torch.nn.functional.pad(v, sides)) for k, v in self._layers]
-
-
-def _roomy(n: int, step: int) -> int:
-    return math.ceil((n + 1) / step) * step
-
-
 class Engine:
     """Samples replies for many conversations at once."""
 
     def __init__(
-        self, backbone: Backbone, embed: Callable[[Sequence[Image]], list[Tensor]], end: int, max_batch: int = MAX_BATCH
+        self, backbone: Backbone, embed: Callable[[Sequence[Image]], list[Tensor]], end: int, max_batch: int | None = None
     ) -> None:
         """`embed` gives the embeddings [visual tokens, K, D] of each of some images."""
+        on_gpu = backbone.device.type == "cuda"
         self._backbone = backbone
         self._embed = embed
         self._end = end
-        self._max_batch = max_batch
+        self._max_batch = max_batch or (MAX_BATCH_ON_GPU if on_gpu else MAX_BATCH)
+        self._most_cells = 0 if on_gpu else math.inf
+        """Rows times columns of the batch's cache; on a GPU known once sampling begins."""
         self._waiting: list[Request] = []
         self._active: list[Row] = []
         """In the order of the cache's rows."""
-        self._cache: _BatchCache | None = None
+        self._cache: BatchCache | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def sample(self, request: Request) -> Sampled:
         """Decodes one reply together with whatever else is asked for."""
         self._waiting.append(request)
+        self._waiting.sort(key=lambda waiting: not waiting.n_cached)  # who goes on holds a cache meanwhile, who begins does not
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
         return await request.future
@@ -183,8 +127,20 @@ class Engine:
 
     def _should_admit(self) -> bool:
         """Newcomers wait until they are worth interrupting the batch for."""
+        fit = self._n_fit()
+        return fit > 0 and fit * 3 >= min(self._n_active, self._max_batch - self._n_active)
+
+    def _n_fit(self) -> int:
+        """How many of those who wait there is room for, in rows and, on a GPU, in its memory; one always fits an empty batch."""
         room = self._max_batch - self._n_active
-        return room > 0 and len(self._waiting) * 3 >= min(self._n_active, room) and bool(self._waiting)
+        if self._most_cells == math.inf:
+            return min(len(self._waiting), room)
+        n_columns = max((_columns_of(request) for row in self._active for request in row), default=0)
+        for n_more, request in enumerate(self._waiting[:room]):
+            n_columns, n_rows = max(n_columns, _columns_of(request)), self._n_active + n_more + 1
+            if n_rows > 1 and n_rows * n_columns > self._cells():
+                return n_more
+        return min(len(self._waiting), room)
 
     async def _linger(self) -> None:
         known = -1
@@ -193,9 +149,17 @@ class Engine:
             await asyncio.sleep(_LINGER_S)
 
     def _take(self) -> list[Request]:
-        room = self._max_batch - self._n_active
-        newcomers, self._waiting = self._waiting[:room], self._waiting[room:]
+        fit = self._n_fit()
+        newcomers, self._waiting = self._waiting[:fit], self._waiting[fit:]
         return [request for request in newcomers if not request.future.cancelled()]
+
+    def _cells(self) -> float:
+        """Most rows times columns. What the allocator holds without using it counts as free."""
+        if not self._most_cells:
+            free = torch.cuda.mem_get_info(self._backbone.device)[0]
+            free += torch.cuda.memory_reserved(self._backbone.device) - torch.cuda.memory_allocated(self._backbone.device)
+            self._most_cells = CACHE_SHARE * free / self._backbone.cache_bytes
+        return self._most_cells
 
     @torch.inference_mode()
     def _admit(self, newcomers: list[Request]) -> None:
@@ -207,14 +171,20 @@ class Engine:
             alike.setdefault((request.key, request.temperature), []).append(request)
         rows, n_before = list(alike.values()), len(self._active)
         self._active += rows  # from here on a failure reaches their callers
-        cache, last_BD = self._prefill([row[0] for row in rows])
-        if self._cache is None:
-            self._cache = cache
-        else:
-            self._cache.join(cache)
-        self._pick(n_before, self._logprobs(rows, last_BD))
+        last: list[Tensor] = []
+        for leads in _passes([row[0] for row in rows]):
+            cache, last_BD = self._prefill(leads)
+            last.append(last_BD)
+            if self._cache is None:
+                self._cache = cache
+            else:
+                self._cache.join(cache)
+            for request in (member for lead in leads for member in alike[lead.key, lead.temperature]):
+                if request.cache:
+                    request.cache.clear()
+        self._pick(n_before, self._logprobs(rows, torch.cat(last)))
 
-    def _prefill(self, rows: list[Request]) -> tuple[_BatchCache, Tensor]:
+    def _prefill(self, rows: list[Request]) -> tuple[BatchCache, Tensor]:
         """The cache of the rows with their new tokens, and the hidden state of each row's last one."""
         device, n_new = self._backbone.device, [len(r.ids) for r in rows]
         ids = torch.zeros(len(rows), max(n_new), dtype=torch.long)
@@ -224,28 +194,27 @@ class Engine:
             positions[:, i, : n_new[i]] = r.positions
         images = [image for r in rows for image in r.images]
         features = torch.cat(self._embed(images)) if images else None
-        cache = self._gather(rows)
+        cache = self._kept(rows)
         mask = cache.expect(max(n_new))
         if not any(r.n_cached for r in rows):
             mask = None
         hidden = self._backbone.hidden(ids.to(device), features, positions.to(device), mask, cache)
-        new = torch.tensor(n_new, device=device)
+        new = torch.tensor(n_new)
         cache.lengths_B = cache.lengths_B + new
-        return cache, hidden[torch.arange(len(rows), device=device), new - 1]
+        return cache, hidden[torch.arange(len(rows), device=device), (new - 1).to(device)]
 
-    def _gather(self, rows: list[Request]) -> _BatchCache:
-        config, device = self._backbone.text_config, self._backbone.device
-        lengths = [r.n_cached for r in rows]
-        shape = (len(rows), config.num_key_value_heads, max(lengths), head_dim(config))
-        dtype = next(self._backbone.model.parameters()).dtype
-        layers = [
-            (torch.zeros(shape, device=device, dtype=dtype), torch.zeros(shape, device=device, dtype=dtype))
-            for _ in range(config.num_hidden_layers)
-        ]
+    def _kept(self, rows: list[Request]) -> BatchCache:
+        """What the rows bring with them, and room for their new tokens."""
+        if any(r.n_cached and not r.cache for r in rows):
+            raise PolicyError("the cache of this conversation is gone: an earlier reply of it failed. Begin a new conversation.")
+        config, backbone = self._backbone.text_config, self._backbone
+        n_columns = max(r.n_cached for r in rows) + max(len(r.ids) for r in rows)
+        shape = (2, len(rows), config.num_key_value_heads, n_columns, head_dim(config))
+        stores = [torch.zeros(shape, dtype=backbone.dtype, device=backbone.device) for _ in range(config.num_hidden_layers)]
         for i, r in enumerate(rows):
-            for (k, v), (own_k, own_v) in zip(layers, r.cache or [], strict=False):
+            for (k, v), (own_k, own_v) in zip(stores, r.cache or [], strict=False):
                 k[i, :, : r.n_cached], v[i, :, : r.n_cached] = own_k, own_v
-        return _BatchCache(layers, torch.tensor(lengths, device=device))
+        return BatchCache([(k, v) for k, v in stores], torch.tensor([r.n_cached for r in rows]))
 
     @torch.inference_mode()
     def _decode(self) -> None:
@@ -261,19 +230,19 @@ class Engine:
 
     def _logprobs(self, rows: list[Row], hidden_BD: Tensor) -> Tensor:
         temperature = torch.tensor([[row[0].temperature or 1.0] for row in rows], device=hidden_BD.device)
-        return self._backbone.logprobs(hidden_BD, temperature).cpu()
+        return self._backbone.logprobs(hidden_BD, temperature)
 
     def _pick(self, first: int, logprobs_BV: Tensor) -> None:
         """Draws a token for every request of the rows from `first` on; rows whose members drew differently part."""
         requests = [(row, request) for row, members in enumerate(self._active[first:]) for request in members]
-        of = torch.tensor([row for row, _ in requests])
-        drawn = _draw(logprobs_BV, of, [request for _, request in requests])
+        of = torch.tensor([row for row, _ in requests], device=logprobs_BV.device)
+        drawn, logprobs = _draw(logprobs_BV, of, [request for _, request in requests])
         kept: list[Row] = self._active[:first]
         origin = list(range(first))
         parts: dict[tuple[int, int], Row] = {}
-        for (row, request), token in zip(requests, drawn, strict=True):
+        for (row, request), token, logprob in zip(requests, drawn, logprobs, strict=True):
             request.sampled.append(token)
-            request.logprobs.append(float(logprobs_BV[row, token]))
+            request.logprobs.append(logprob)
             request.done = token == self._end or len(request.sampled) >= request.max_tokens
             parts.setdefault((row, token), []).append(request)
         for (row, _), members in parts.items():
@@ -304,7 +273,8 @@ class Engine:
             cache = self._cache.row(index) if over else []
             for request in over:
                 cut_off = request.sampled[-1] != self._end
-                sampled = Sampled(request.sampled, request.logprobs, cut_off, cache, int(self._cache.lengths_B[index]))
+                n_cached = int(self._cache.lengths_B[index])
+                sampled = Sampled(request.sampled, request.logprobs, cut_off, list(cache), n_cached)
                 request.future.set_result(sampled)
         left = [[request for request in row if not _is_over(request)] for row in self._active]
         origin = [index for index, row in enumerate(left) if row]
@@ -317,17 +287,39 @@ class Engine:
         self._waiting, self._active, self._cache = [], [], None
 
 
-def _draw(logprobs_BV: Tensor, of: Tensor, requests: list[Request]) -> list[int]:
-    """One token for each request from the row it is of; its own random numbers make it independent of its neighbours."""
-    greedy = logprobs_BV.argmax(-1)[of].tolist()
-    if all(request.temperature == 0 for request in requests):
-        return greedy
-    cumulative = logprobs_BV.exp().cumsum(-1)[of]
-    total = cumulative[:, -1:]
-    uniform = torch.tensor([[request.draw.random()] for request in requests]) * total
-    below = torch.minimum(uniform, total.nextafter(torch.zeros_like(total)))  # rounded up to the total, it would hit no token
-    drawn = torch.searchsorted(cumulative, below, right=True)[:, 0].tolist()
-    return [greedy[i] if request.temperature == 0 else drawn[i] for i, request in enumerate(requests)]
+def _draw(logprobs_BV: Tensor, of: Tensor, requests: list[Request]) -> tuple[list[int], list[float]]:
+    """One token for each request from the row it is of, and its log-probability; its own random numbers make it independent of
+    its neighbours."""
+    tokens = logprobs_BV.argmax(-1)[of]
+    if any(request.temperature for request in requests):
+        # in double precision: sums that a GPU makes in parallel would else now and then rise at a token of probability 0
+        cumulative = logprobs_BV.exp().cumsum(-1, dtype=torch.float64)[of]
+        total = cumulative[:, -1:]
+        numbers = [[request.draw.random() if request.temperature else 0.0] for request in requests]
+        uniform = torch.tensor(numbers, dtype=torch.float64, device=total.device) * total
+        below = torch.minimum(uniform, total.nextafter(torch.zeros_like(total)))  # rounded up to the total, it would hit no token
+        drawn = torch.searchsorted(cumulative, below, right=True)[:, 0]
+        greedy = torch.tensor([request.temperature == 0 for request in requests], device=drawn.device)
+        tokens = torch.where(greedy, tokens, drawn)
+    return tokens.tolist(), logprobs_BV[of, tokens].tolist()
+
+
+def _passes(rows: list[Request]) -> list[list[Request]]:
+    """Rows in order, cut into sets that are prefilled at once."""
+    passes: list[list[Request]] = []
+    longest = 0
+    for request in rows:
+        longest = max(longest, len(request.ids))
+        if not passes or (len(passes[-1]) + 1) * longest > MOST_PREFILLED:
+            passes.append([])
+            longest = len(request.ids)
+        passes[-1].append(request)
+    return passes
+
+
+def _columns_of(request: Request) -> int:
+    """Of the cache, when its reply is as long as it may be."""
+    return request.n_cached + len(request.ids) + request.max_tokens
 
 
 def _is_over(request: Request) -> bool:

@@ -1,7 +1,6 @@
 """A policy whose weights are here: a Qwen2.5-VL or Qwen3-VL checkpoint, or nano.
 
-Token in, token out: a session keeps the ids it was shown and the ids it sampled, with their log-probabilities, and that record is
-what training reads. A frame's embedding is computed once per set of weights and shared by all conversations.
+A frame's embedding is computed once per set of weights and shared by all conversations; each has its own key-value cache.
 """
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # (torch, transformers and safetensors are only partly typed)
@@ -9,51 +8,53 @@ what training reads. A frame's embedding is computed once per set of weights and
 import asyncio
 import math
 import random
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from deepsport.errors import ContextOverflow
 from deepsport.policy.base import Image, Message, Policy, Reply, Sampling, Session
+from deepsport.policy.kept import Kept
 from deepsport.policy.local.backbone import Backbone
 from deepsport.policy.local.chat import Chat, TokenLog, mrope_positions
 from deepsport.policy.local.engine import Engine, LayerCache, Request
 from deepsport.policy.local.preprocess import Preprocessor
+from deepsport.policy.local.session import Continuation, Prompt, TokenSession
 from deepsport.records import TokenRecord
+
+SEEN_BYTES = 6 * 2**30
+"""Of frame embeddings that are kept: some 2,800 frames of 640x360 in the 7B model, a step of RL."""
 
 MOST_PATCHES = 65_536
 """Patches that go through the vision tower at once: some 50 frames of 640x360, or 2,000 of nano's."""
 
 
 class FrameFeatures:
-    """Frame embeddings [n_tokens, K, D] of one set of weights, least recently used dropped first."""
+    """Frame embeddings [n_tokens, K, D] of one set of weights, those used last kept."""
 
-    def __init__(self, backbone: Backbone, preprocessor: Preprocessor, max_frames: int = 4096) -> None:
+    def __init__(self, backbone: Backbone, preprocessor: Preprocessor, most_bytes: int = SEEN_BYTES) -> None:
         self._backbone = backbone
         self._preprocessor = preprocessor
-        self._max_frames = max_frames
-        self._kept: OrderedDict[tuple[str, int], Tensor] = OrderedDict()
+        self._kept: Kept[tuple[str, int], Tensor] = Kept(most_bytes, lambda features: features.nbytes)
 
     def __call__(self, images: Sequence[Image]) -> list[Tensor]:
         """The embeddings of images; those not known yet are computed together. Raises PolicyError on an impossible size."""
         wanted = {(image.frame.video, image.frame.index): image for image in images}
-        unknown = {key: image for key, image in wanted.items() if key not in self._kept}
+        found = self._kept.found(wanted)
+        made: dict[tuple[str, int], Tensor] = {}
+        unknown = {key: image for key, image in wanted.items() if key not in found}
         for keys in _passes(unknown, self._preprocessor):
             patches, grids = zip(*(self._preprocessor.patches(unknown[key].pixels) for key in keys), strict=True)
             with torch.inference_mode(False), torch.no_grad():  # training reads them too
-                self._kept.update(zip(keys, self._backbone.features(patches, grids), strict=True))
-        found = [self._kept[image.frame.video, image.frame.index] for image in images]
-        for key in wanted:
-            self._kept.move_to_end(key)
-        while len(self._kept) > max(self._max_frames, len(wanted)):
-            self._kept.popitem(last=False)
-        return found
+                features = self._backbone.features(patches, grids)
+            made |= {key: each.clone() for key, each in zip(keys, features, strict=True)}  # a part would keep the whole
+        self._kept.add(made)
+        found |= made
+        return [found[image.frame.video, image.frame.index] for image in images]
 
     def known(self, keys: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Tensor]:
         """What is there already, by video and index."""
-        return {key: self._kept[key] for key in keys if key in self._kept}
+        return self._kept.found(keys)
 
     def forget(self) -> None:
         """Drops everything: the vision tower's weights have changed, or videos have."""
@@ -103,50 +104,40 @@ class LocalPolicy:
 
     def session(self, sampling: Sampling) -> Session:
         """Opens a conversation."""
-        return LocalSession(self, sampling)
+        return TokenSession(self.name, self.chat, self.context, _CachedSampler(self, sampling), sampling)
 
 
-class LocalSession:
-    """One conversation with its token record and key-value cache."""
+class _CachedSampler:
+    """One conversation's key-value cache."""
 
     def __init__(self, policy: LocalPolicy, sampling: Sampling) -> None:
         self._policy = policy
         self._sampling = sampling
-        self._log = TokenLog()
         self._cache: LayerCache | None = None
         self._n_cached = 0
+        self._n_seen = 0
+        """Images whose tokens are in the cache."""
         self._draw = random.Random(sampling.seed)
 
-    async def reply(self, messages: Sequence[Message]) -> Reply:
-        """Prefills what is new and samples until the end token. Raises ContextOverflow, PolicyError."""
-        policy = self._policy
-        images = policy.chat.add_messages(self._log, messages)
-        n_prompt = len(self._log.ids)
-        room = policy.context - n_prompt
-        if room < 1:
-            raise ContextOverflow(f"the conversation has {n_prompt} tokens, the context of {policy.name} holds {policy.context}")
-        positions = mrope_positions(n_prompt, self._log.slots, policy.backbone.merge_size)
+    async def sample(self, prompt: Prompt) -> Continuation:
+        """Prefills what is new and samples until the end token."""
+        backbone = self._policy.backbone
+        positions = mrope_positions(len(prompt.ids), prompt.slots, backbone.merge_size)
         request = Request(
-            ids=self._log.ids[self._n_cached :],
+            ids=prompt.ids[self._n_cached :],
             positions=torch.from_numpy(positions[:, self._n_cached :]),
-            images=images,
-            key=(tuple(self._log.ids), tuple((slot.frame.video, slot.frame.index) for slot in self._log.slots)),
+            images=prompt.images[self._n_seen :],
+            key=(tuple(prompt.ids), tuple((slot.frame.video, slot.frame.index) for slot in prompt.slots)),
             cache=self._cache,
             n_cached=self._n_cached,
             temperature=self._sampling.temperature,
-            max_tokens=min(self._sampling.max_tokens, room),
+            max_tokens=prompt.max_tokens,
             draw=self._draw,
             future=asyncio.get_running_loop().create_future(),
         )
-        sampled = await policy.engine.sample(request)
-        self._cache, self._n_cached = sampled.cache, sampled.n_cached
-        self._log.add(sampled.ids, sampled.logprobs)
-        text = policy.chat.decode(sampled.ids)
-        return Reply(text=text, cut_off=sampled.cut_off, prompt_tokens=n_prompt, reply_tokens=len(sampled.ids))
-
-    def tokens(self) -> TokenRecord:
-        """The conversation so far."""
-        return self._log.record()
+        sampled = await self._policy.engine.sample(request)
+        self._cache, self._n_cached, self._n_seen = sampled.cache, sampled.n_cached, len(prompt.images)
+        return Continuation(sampled.ids, sampled.logprobs, sampled.cut_off)
 
 
 class Recorded:

@@ -101,7 +101,7 @@ class Allowance:
             if not self._n_open:  # nobody will give anything back
                 self.stop(
                     f"${self.spent_usd:.4f} of at most ${self.max_usd:.4f} are spent, and the next request may cost "
-                    f"${most_usd:.4f}. What is finished is kept: run it again with a higher --max-cost to go on."
+                    f"${most_usd:.4f}. What is finished is kept: run it again with a higher --max-cost (max_usd) to go on."
                 )
                 continue
             await self._change()

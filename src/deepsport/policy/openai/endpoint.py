@@ -22,10 +22,10 @@ from deepsport.policy.base import Sampling, Session
 from deepsport.policy.openai.allowance import Allowance, Price
 from deepsport.policy.openai.conversation import Conversation
 from deepsport.policy.openai.failure import Backoff, Failure, status_failure
-from deepsport.policy.openai.line import Client, Line, opener
+from deepsport.policy.openai.line import Client, Line, attempt, opener
 from deepsport.policy.openai.pace import Pace
 from deepsport.policy.openai.reading import Said, read, read_error, read_models
-from deepsport.policy.openai.reply_cache import ReplyCache
+from deepsport.policy.openai.reply_cache import Replies
 from deepsport.policy.openai.wire import CHOOSE_FRAMES, ImageEncoding, Json
 from deepsport.policy.openai.written import Writer, Written, request_of, written
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _OURS = frozenset({"messages", "model", "max_tokens", "max_completion_tokens", "n", "seed", "stream", "temperature", "tools"})
-_NO_KEY = "none"
+NO_KEY = "none"
 """Sent where no key is known: local servers ask for none, but the client insists on one."""
 
 
@@ -75,7 +75,7 @@ class OpenAIPolicy:
     pace: Pace = field(default_factory=Pace)
     allowance: Allowance = field(default_factory=Allowance)
     """Shared with the other endpoints of the run."""
-    cache: ReplyCache | None = None
+    cache: Replies | None = None
     backoff: Backoff = field(default_factory=Backoff)
     now_s: Callable[[], float] = time.time
     sleep: Callable[[float], Awaitable[None]] | None = None
@@ -92,7 +92,7 @@ class OpenAIPolicy:
     """Optional request fields that this endpoint has refused."""
 
     def __post_init__(self) -> None:
-        self.api_key = _sound_key(self.api_key or os.environ.get("OPENAI_API_KEY") or _NO_KEY)
+        self.api_key = _sound_key(self.api_key or os.environ.get("OPENAI_API_KEY") or NO_KEY)
         self._require_address()
         if ours := sorted(_OURS & self.extra_body.keys()):
             raise BadConfig(f"extra_body holds {ours[0]!r}, which has a setting of its own, or would change what is counted.")
@@ -193,16 +193,9 @@ class OpenAIPolicy:
 
     async def _attempt(self, line: Line, ask: "Callable[[Client], Awaitable[Response]]") -> str | Failure:
         """One request and the body that came back, or why there is none."""
-        from httpx2 import HTTPError, InvalidURL, TimeoutException
-
-        try:
-            async with line.client() as client, asyncio.timeout(self.timeout_s):
-                response = await ask(client)
-        except (TimeoutException, TimeoutError):
-            return Failure(f"no reply within {self.timeout_s:g} s", "Raise timeout_s, or lower max_concurrent.", transient=True)
-        except (HTTPError, InvalidURL, OSError) as error:
-            what = f"no connection ({type(error).__name__}: {error})"
-            return Failure(what, "Check that the server runs and that the address is right.", transient=True)
+        response = await attempt(line, ask, self.timeout_s)
+        if isinstance(response, Failure):
+            return response
         body = self._without_key(response.text)  # whole: a message is cut short, and the key with it
         if response.is_success:
             return body

@@ -47,6 +47,8 @@ class Failure:
     retry_after_s: float | None = None
     refused_field: str | None = None
     """One of OPTIONAL_FIELDS that the endpoint does not know."""
+    status: int = 0
+    """Of the response; 0 where there was none."""
     tokens: tuple[int, int] = (0, 0)
     """Of prompt and reply, where the endpoint counted them all the same: they are on the bill."""
 
@@ -74,18 +76,18 @@ def status_failure(status: int, body: object, headers: Mapping[str, str], now_s:
     text, code = _error_text(body)
     overflow = status in (400, 413, 422) and (code == "context_length_exceeded" or _OVERFLOW.search(text) is not None)
     if overflow:
-        return Failure(
-            f"HTTP {status}: {shown(text)}", "Use a longer context, fewer turns or smaller frames.", False, overflow=True
-        )
+        fix = "Use a longer context, fewer turns or smaller frames."
+        return Failure(f"HTTP {status}: {shown(text)}", fix, transient=False, overflow=True, status=status)
     broke = code == "insufficient_quota"
     if 300 <= status < 400:
         target = shown(headers.get("location", "nowhere"))
-        return Failure(f"HTTP {status}, a redirect to {target}", "Give that address if you trust it.", transient=False)
+        return Failure(f"HTTP {status}, a redirect to {target}", "Give that address if you trust it.", False, status=status)
     return Failure(
         what=f"HTTP {status}: {shown(text)}" if text else f"HTTP {status}",
         fix="Add credit to the account of this key." if broke else _FIXES.get(status, "Look into the server's log."),
         transient=not broke and (status in _TRANSIENT or status >= 500),
         retry_after_s=retry_after_s(headers, now_s),
+        status=status,
         refused_field=_refused_field(text, code) if status in (400, 422) else None,
     )
 

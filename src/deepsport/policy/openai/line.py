@@ -7,12 +7,13 @@ themselves, which are ready bytes, go past it, as its handling of one takes twic
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deepsport.policy.openai.reply_cache import Keeper, ReplyCache
+from deepsport.policy.openai.failure import Failure
+from deepsport.policy.openai.reply_cache import Keeper, Replies
 
 if TYPE_CHECKING:
     from httpx2 import URL, AsyncClient, Response
@@ -41,7 +42,7 @@ class Line:
     """At most `places` requests at once. Belongs to the loop `loop`, as its connections do."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, places: int, open_client: Callable[[], Client], cache: ReplyCache | None
+        self, loop: asyncio.AbstractEventLoop, places: int, open_client: Callable[[], Client], cache: Replies | None
     ) -> None:
         self.loop = loop
         self.keeper = Keeper(cache) if cache else None
@@ -89,3 +90,17 @@ def opener(base_url: str, api_key: str | None, timeout_s: float) -> Callable[[],
     stated = {**account.default_headers, **account.auth_headers}
     headers = {name: value for name, value in stated.items() if isinstance(value, str)}  # others stand for none
     return lambda: Client(connection(headers), account.base_url)
+
+
+async def attempt(line: Line, ask: "Callable[[Client], Awaitable[Response]]", timeout_s: float) -> "Response | Failure":
+    """One request, whatever its status, or why nothing came back."""
+    from httpx2 import HTTPError, InvalidURL, TimeoutException
+
+    try:
+        async with line.client() as client, asyncio.timeout(timeout_s):
+            return await ask(client)
+    except (TimeoutException, TimeoutError):
+        return Failure(f"no reply within {timeout_s:g} s", "Raise timeout_s, or lower max_concurrent.", transient=True)
+    except (HTTPError, InvalidURL, OSError) as error:
+        what = f"no connection ({type(error).__name__}: {error})"
+        return Failure(what, "Check that the server runs and that the address is right.", transient=True)

@@ -11,7 +11,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from deepsport.durable import disk_errors
 from deepsport.errors import RunError
@@ -25,6 +25,22 @@ _SPENT = "SELECT (SELECT COALESCE(SUM(usd), 0) FROM replies) + (SELECT COALESCE(
 
 Row = tuple[str, str, float]
 """Key of a request, body of its reply, what it cost in US dollars."""
+
+
+class Replies(Protocol):
+    """Where replies are kept. Safe from any thread."""
+
+    def get(self, key: str) -> str | None:
+        """The body of the reply to a request, if it came before."""
+        ...
+
+    def put(self, rows: Sequence[Row]) -> None:
+        """Keeps replies and what they cost. Raises RunError if the disk does not take them."""
+        ...
+
+    def pay(self, usd: float) -> None:
+        """Keeps the cost of a request that brought no reply worth keeping."""
+        ...
 
 
 class ReplyCache:
@@ -103,7 +119,7 @@ class Keeper:
     """Puts replies into a cache without holding up the event loop. Those that come while a write is under way share the next one.
     Belongs to one loop."""
 
-    def __init__(self, cache: ReplyCache) -> None:
+    def __init__(self, cache: Replies) -> None:
         self._cache = cache
         self._rows: list[Row] = []
         self._next: asyncio.Task[None] | None = None

@@ -9,7 +9,7 @@ from deepsport.errors import BadConfig
 from deepsport.policy.openai.allowance import Allowance, Price
 from deepsport.policy.openai.endpoint import OpenAIPolicy
 from deepsport.policy.openai.pace import Pace
-from deepsport.policy.openai.reply_cache import ReplyCache
+from deepsport.policy.openai.reply_cache import Replies
 
 
 class EndpointConfig(Config):
@@ -49,7 +49,7 @@ def open_endpoint(
     *,
     native_tools: bool = False,
     allowance: Allowance | None = None,
-    cache: ReplyCache | None = None,
+    cache: Replies | None = None,
 ) -> OpenAIPolicy:
     """The policy that a recipe describes; `native_tools` offers the frame tool as a function instead of in the prompt alone.
 

@@ -9,7 +9,6 @@ import json
 import threading
 import weakref
 import zlib
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +16,7 @@ from functools import lru_cache
 import numpy as np
 
 from deepsport.policy.base import Image, Message, Pixels
+from deepsport.policy.kept import Kept
 from deepsport.policy.openai.wire import FRAMES_FOLLOW, ImageEncoding, Json, data_uri
 
 KEPT_BYTES = 256 * 2**20
@@ -59,9 +59,8 @@ class Writer:
 
     def __init__(self, encoding: ImageEncoding, kept_bytes: int = KEPT_BYTES) -> None:
         self._encoding = encoding
-        self._spare = kept_bytes
         self._lock = threading.Lock()
-        self._frames: OrderedDict[tuple[str, int, int], Written] = OrderedDict()
+        self._frames: Kept[tuple[str, int, int], Written] = Kept(kept_bytes, lambda frame: len(frame.content))
         self._sums: dict[int, tuple[weakref.ref[Pixels], int]] = {}
         """Checksums of arrays that cannot be written on, by the identity of the array."""
 
@@ -85,16 +84,11 @@ class Writer:
         """A frame as a part of a message; the checksum of its pixels tells apart files that took each other's place."""
         key = (image.frame.video, image.frame.index, self._checksum(image.pixels))
         with self._lock:
-            if found := self._frames.get(key):
-                self._frames.move_to_end(key)
-                return found
+            if found := self._frames.found([key]):
+                return found[key]
         made = self._encoded(image)
         with self._lock:
-            if key not in self._frames:
-                self._frames[key] = made
-                self._spare -= len(made.content)
-            while self._spare < 0:
-                self._spare += len(self._frames.popitem(last=False)[1].content)
+            self._frames.add({key: made})
         return made
 
     def _checksum(self, pixels: Pixels) -> int:
