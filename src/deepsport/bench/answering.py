@@ -5,7 +5,7 @@ anything is paid for.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import cpu_count
@@ -17,19 +17,18 @@ from deepsport.bench.judged.judging import judge_answers, needs_judge
 from deepsport.bench.majority import Majority, guess_all
 from deepsport.bench.recipe import BenchConfig, Protocol
 from deepsport.bench.result import EPISODES, Judged
+from deepsport.bench.sharded import Local, evaluate_sharded
 from deepsport.bench.workers import interruptible
+from deepsport.executor.cluster import Cluster
 from deepsport.policy.base import Policy
 from deepsport.policy.openai.allowance import Allowance
-from deepsport.progress import track
+from deepsport.progress import Tick, track
 from deepsport.records import Episode, Question
 from deepsport.reward.judge import Judge
 from deepsport.reward.model_judge import ModelJudge
 from deepsport.reward.offline_judge import OfflineJudge
 from deepsport.run import Run
 from deepsport.video.source import FrameSource
-
-Local = Callable[[], tuple[Policy, PromptStyle]]
-"""Loads the model that runs here, once it is certain that it is needed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +43,8 @@ class Bench:
     source: FrameSource
     local: Local
     fail_on_error: bool
+    cluster: Cluster | None = None
+    """Where questions are asked; None is here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,8 @@ async def _asked(bench: Bench, endpoints: Endpoints) -> list[Episode]:
             return guessed
         if len(known) == total:
             return [known[question.id, number] for question in questions for number in range(config.runs)]
+        if bench.cluster:
+            return await _asked_on(bench.cluster, bench, endpoints, tick)
         policy, style = _system(bench, endpoints)
         with interruptible(endpoints.allowance):  # not before: loading a model hears no signal, and nothing is in flight yet
             return await evaluate(
@@ -101,6 +104,23 @@ async def _asked(bench: Bench, endpoints: Endpoints) -> list[Episode]:
                 allowance=endpoints.allowance,
                 on_episode=lambda _: tick(extra=_spent(endpoints.allowance)),
             )
+
+
+async def _asked_on(cluster: Cluster, bench: Bench, endpoints: Endpoints, tick: Tick) -> list[Episode]:
+    def show(_: Episode) -> None:
+        tick(extra=", ".join(filter(None, [_spent(endpoints.allowance), cluster.said])))
+
+    with interruptible(endpoints.allowance):
+        return await evaluate_sharded(
+            cluster,
+            bench.questions,
+            bench.run,
+            bench.config,
+            bench.local,
+            endpoints,
+            fail_on_error=bench.fail_on_error,
+            on_episode=show,
+        )
 
 
 async def _judged(bench: Bench, episodes: Sequence[Episode], judge: Judge, allowance: Allowance) -> list[Judged]:

@@ -8,7 +8,7 @@ the attempt, with the reason; see `Losses`.
 
 import asyncio
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from deepsport.agent.rollout import Limits, run_episode
@@ -55,27 +55,79 @@ async def evaluate(
     first lost episode does under `fail_on_error`, what is in flight comes to its end.
     Raises BadRecord if two questions share an id, RunError if the record on file answers another question of the same id,
     PolicyError if the endpoint is broken, Stopped if the allowance was."""
-    require_distinct(questions)
-    finished, lost = on_record(questions, run, name, seed, n_runs)
-    allowance, losses = allowance or Allowance(), Losses("episodes")
+    allowance = allowance or Allowance()
+    recorded = Recorded(questions, run, name, seed, n_runs, allowance, fail_on_error, on_episode)
 
     async def answer(asked: tuple[Question, int]) -> None:
-        question, number = asked
-        drawn = replace(sampling, seed=seed_of(seed + number, question.id))
-        episode = await run_episode(question, policy, source, limits=limits, sampling=drawn, with_tool=with_tool)
-        episode = episode if keep_tokens else episode.model_copy(update={"tokens": None})
-        run.append(name, episode)
-        finished[question.id, number] = episode
-        if on_episode:
-            on_episode(episode)
-        if fail_on_error and episode.stop in FAULTS:
-            allowance.stop(f"question {question.id} was lost: {episode.detail} What is finished is kept.")
-        if episode.stop is not StopReason.VIDEO_ERROR and (question.id, number) not in lost:
-            losses.count(episode.detail if episode.stop is StopReason.POLICY_ERROR else "")
+        episode = await play(*asked, policy, source, limits=limits, sampling=sampling, with_tool=with_tool, seed=seed)
+        recorded.keep(asked, episode if keep_tokens else episode.model_copy(update={"tokens": None}))
 
-    todo = ((question, n) for question in questions for n in range(n_runs) if (question.id, n) not in finished)
+    todo = (asked for asked in recorded.asked() if recorded.is_open(asked))
     await work_through(todo, answer, n_workers=concurrency, allowance=allowance)
-    return [finished[question.id, number] for question in questions for number in range(n_runs)]
+    return recorded.episodes()
+
+
+async def play(
+    question: Question,
+    number: int,
+    policy: Policy,
+    source: FrameSource,
+    *,
+    limits: Limits,
+    sampling: Sampling,
+    with_tool: bool,
+    seed: int,
+) -> Episode:
+    """The episode of one question in one run."""
+    drawn = replace(sampling, seed=seed_of(seed + number, question.id))
+    return await run_episode(question, policy, source, limits=limits, sampling=drawn, with_tool=with_tool)
+
+
+class Recorded:
+    """What is on record of an evaluation, and what is not yet."""
+
+    def __init__(
+        self,
+        questions: Sequence[Question],
+        run: Run,
+        name: str,
+        seed: int,
+        n_runs: int,
+        allowance: Allowance,
+        fail_on_error: bool,
+        on_episode: OnEpisode | None,
+    ) -> None:
+        """Raises BadRecord and RunError as `evaluate`."""
+        require_distinct(questions)
+        self._questions, self._n_runs, self._run, self._name = questions, n_runs, run, name
+        self._finished, self._lost = on_record(questions, run, name, seed, n_runs)
+        self._allowance, self._fail_on_error, self._on_episode = allowance, fail_on_error, on_episode
+        self._losses = Losses("episodes")
+
+    def asked(self) -> Iterator[tuple[Question, int]]:
+        """Every question with the number of every run."""
+        return ((question, number) for question in self._questions for number in range(self._n_runs))
+
+    def is_open(self, asked: tuple[Question, int]) -> bool:
+        """Whether no episode that stands is on record."""
+        question, number = asked
+        return (question.id, number) not in self._finished
+
+    def keep(self, asked: tuple[Question, int], episode: Episode) -> None:
+        """Records an episode. Raises PolicyError if too many were lost by the endpoint."""
+        question, number = asked
+        self._run.append(self._name, episode)
+        self._finished[question.id, number] = episode
+        if self._on_episode:
+            self._on_episode(episode)
+        if self._fail_on_error and episode.stop in FAULTS:
+            self._allowance.stop(f"question {question.id} was lost: {episode.detail} What is finished is kept.")
+        if episode.stop is not StopReason.VIDEO_ERROR and (question.id, number) not in self._lost:
+            self._losses.count(episode.detail if episode.stop is StopReason.POLICY_ERROR else "")
+
+    def episodes(self) -> list[Episode]:
+        """All of them, in order; to be asked when none is open."""
+        return [self._finished[question.id, number] for question, number in self.asked()]
 
 
 def ask(

@@ -6,16 +6,15 @@ agent behind an endpoint: it is told the rules in the prompt, or given the tool 
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import cast
 
 from pydantic import Field
 
 from deepsport.agent.prompt import PromptStyle
 from deepsport.agent.rollout import Limits
-from deepsport.config import FREE, Config, load
+from deepsport.config import FREE, Config, leaves, load
 from deepsport.errors import BadConfig
 from deepsport.policy.base import Sampling
 from deepsport.policy.openai.allowance import Price
@@ -112,15 +111,7 @@ def recipe_of(recipe: Path | None, given: Sequence[str], *, model: str | None, e
 
 def as_settings(values: Mapping[str, object]) -> list[str]:
     """As `dotted.key=value`, the value in TOML; what is None was not given, and is left out."""
-    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in _flat(values) if value is not None]
-
-
-def _flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(cast(Mapping[str, object], value), f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+    return [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in leaves(values) if value is not None]
 
 
 def settled(config: BenchConfig) -> BenchConfig:

@@ -8,8 +8,11 @@ report.json      every figure; timing.json holds what a clock said
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from deepsport.bench.evaluate import number_of
 from deepsport.bench.measure import compare
@@ -17,7 +20,7 @@ from deepsport.bench.recipe import BenchConfig, Protocol
 from deepsport.bench.report import Report, SystemReport
 from deepsport.bench.score import Score, score
 from deepsport.config import load
-from deepsport.durable import read_records
+from deepsport.durable import disk_errors, read_records
 from deepsport.errors import BadRecord
 from deepsport.records import Episode, Record
 from deepsport.reward.judge import Verdict, case_of_answer
@@ -87,6 +90,14 @@ def report_of(config: BenchConfig, made: Sequence[Score], versions: Mapping[str,
     """`report.json` of one run. Raises BadRecord if a question occurs twice in a run."""
     report = compare({config.system: made}, seed=config.seed, versions=versions)
     return report.model_copy(update={"systems": {config.system: as_known(report.systems[config.system], config)}})
+
+
+def stored_report(path: Path) -> Report | None:
+    """What a run has written down; None if it has not yet, or another version did. Raises RunError if it cannot be read."""
+    if not path.is_file():
+        return None
+    with disk_errors(path), suppress(ValidationError):
+        return Report.model_validate_json(path.read_bytes())
 
 
 def as_known(report: SystemReport, config: BenchConfig) -> SystemReport:

@@ -9,9 +9,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from deepsport.bench.answering import Answers, Bench, Local, answers, tables_of
+from deepsport.bench.answering import Answers, Bench, answers, tables_of
 from deepsport.bench.endpoints import require_usable
 from deepsport.bench.evaluate import require_distinct
 from deepsport.bench.measure import compare
@@ -19,14 +17,16 @@ from deepsport.bench.recipe import BenchConfig
 from deepsport.bench.report import Report, Timing
 from deepsport.bench.reporting.curves import read_curves
 from deepsport.bench.reporting.report_html import report_page
-from deepsport.bench.result import EPISODES, SCORES, VERDICTS, report_of, scores_of
+from deepsport.bench.result import EPISODES, SCORES, VERDICTS, report_of, scores_of, stored_report
 from deepsport.bench.score import Score, scores
+from deepsport.bench.sharded import Local
 from deepsport.bench.tasks import hold_to, load_questions
 from deepsport.bench.timing import timing_of
 from deepsport.bench.unscored import is_open, unscored_because
 from deepsport.config import dump, load
-from deepsport.durable import disk_errors
 from deepsport.errors import BadRecord
+from deepsport.executor.cluster import cluster_for
+from deepsport.executor.shards import Executor
 from deepsport.records import Episode
 from deepsport.run import Run
 from deepsport.video.source import FrameSource
@@ -57,13 +57,15 @@ def run_bench(
     max_usd: float | None = None,
     fail_on_error: bool = False,
     fresh: bool = False,
+    executor: Executor = Executor.LOCAL,
     run_loop: Callable[[Coroutine[None, None, Answers]], Answers] = asyncio.run,
 ) -> Outcome:
-    """Asks and judges what is not yet on record, and writes every file of a result (see `bench.result`). `run_loop` runs what
-    waits, for who wants to end it from outside.
+    """Asks and judges what is not yet on record, and writes every file of a result (see `bench.result`). `executor`: where
+    questions are asked. `run_loop` runs what waits, for who wants to end it from outside.
 
     Raises BadConfig, BadRecord, RunError, PolicyError if the endpoint is broken, and Stopped if the run was interrupted, has
-    spent what it may, or lost an answer under `fail_on_error`: what is finished is kept, and the same command goes on."""
+    spent what it may, or lost an answer under `fail_on_error`: what is finished is kept, and the same command goes on. On a
+    cluster ExecutorError too."""
     questions = load_questions(Path(config.questions))[: config.limit]
     require_distinct(questions)
     require_usable(tables_of(config), max_usd)
@@ -73,16 +75,19 @@ def run_bench(
         found = _outcome(run, config)
         if found and not found.n_open:
             return found
-        bench = Bench(
-            run=run,
-            config=config,
-            questions=questions,
-            learnt_from=learnt_from,
-            source=source,
-            local=local,
-            fail_on_error=fail_on_error,
-        )
-        return _finish(bench, run_loop(answers(bench, max_usd)))
+        with cluster_for(executor) as cluster:
+            bench = Bench(
+                run=run,
+                config=config,
+                questions=questions,
+                learnt_from=learnt_from,
+                source=source,
+                local=local,
+                fail_on_error=fail_on_error,
+                cluster=cluster,
+            )
+            said = run_loop(answers(bench, max_usd))
+        return _finish(bench, said)
 
 
 def write_report(run: Run, systems: Mapping[str, Sequence[Episode]], source: FrameSource, *, seed: int) -> Report:
@@ -129,15 +134,14 @@ def _finish(bench: Bench, answers: Answers) -> Outcome:
 def _outcome(run: Run, config: BenchConfig) -> Outcome | None:
     """What the files of a finished run say; None if one is missing, or was written by another version or at other prices."""
     stage = run.stage_record(FINISH)
-    if load(BenchConfig, run.path("config.toml")).price != config.price:
+    if not stage.done or load(BenchConfig, run.path("config.toml")).price != config.price:
         return None
-    if not stage.done or not all(run.path(name).is_file() for name in (REPORT, SCORES)):
+    report = stored_report(run.path(REPORT))
+    if report is None or not run.path(SCORES).is_file():
         return None
     try:
-        with disk_errors(run.path(REPORT)):
-            report = Report.model_validate_json(run.path(REPORT).read_bytes())
         made = run.read(SCORES, Score)
-    except (ValidationError, BadRecord):
+    except BadRecord:
         return None
     usd = stage.facts.get("usd")
     return Outcome(

@@ -11,7 +11,7 @@ from typing import TypeVar
 from deepsport.data.dataset.manifest import MANIFEST_NAME
 from deepsport.data.importing import QUESTIONS_NAME
 from deepsport.data.question_lines import dataset_at
-from deepsport.durable import read_records
+from deepsport.durable import read_records, read_share
 from deepsport.errors import BadRecord, RunError
 from deepsport.records import Episode, Question
 from deepsport.run import Run
@@ -55,10 +55,20 @@ def load_episodes(path: Path) -> list[Episode]:
     return episodes
 
 
+def load_episodes_share(path: Path, first: int, step: int) -> dict[int, Episode]:
+    """Every `step`-th episode of a `.jsonl` file from the `first` on, by its place in the file. Raises BadRecord."""
+    _require_file(path, Episode)
+    return dict(read_share(path, Episode, first, step))
+
+
 def _read(path: Path, model: type[T]) -> list[T]:
+    _require_file(path, model)
+    return list(read_records(path, model))
+
+
+def _require_file(path: Path, model: type[T]) -> None:
     if not path.is_file():
         raise BadRecord(f"{path} is not a file. Give the path of a .jsonl file of {model.__name__.lower()} records.")
-    return list(read_records(path, model))
 
 
 def _from(path: Path, video: str) -> str:

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepsport.actor import model_of_run
+from deepsport.cli.ask import nameless
 from deepsport.cli.compare import compare
+from deepsport.cli.executor import ExecutorOption
 from deepsport.cli.foretold import print_loads
 from deepsport.cli.lmms import export_lmms
 from deepsport.cli.plain import fail, plain, plain_errors
 from deepsport.cli.predictions import import_answers
 from deepsport.cli.rejudge import rejudge
 from deepsport.cli.report import report
+from deepsport.executor.shards import Executor
 
 if TYPE_CHECKING:
     from deepsport.bench.recipe import BenchConfig
@@ -51,6 +54,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print requests, tokens and cost; send nothing.")] = False,
     fail_on_error: Annotated[bool, typer.Option("--fail-on-error", help="End at the first answer lost to a fault.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete what an earlier run left, and start over.")] = False,
+    executor: ExecutorOption = Executor.LOCAL,
 ) -> None:
     """Ask a question set and score the answers: a table, report.json and report.html.
 
@@ -59,14 +63,14 @@ def run(
     deepsport bench run heldout/questions.jsonl --out runs/sixteen --passive 16
     deepsport bench run heldout/questions.jsonl --out runs/qwen --endpoint http://localhost:8000/v1 --model qwen2.5-vl
     deepsport bench run heldout/questions.jsonl --out runs/large --recipe recipes/bench.toml --dry-run
+    deepsport bench run heldout/questions.jsonl --out runs/nano --executor ray
 
     \b
     Exit code 0: measured, whatever the score. 2: not measured; what is finished is kept.
     """
     options: dict[str, Option] = {"first_frames": passive, "limit": limit, "runs": runs, "temperature": temperature}
     options |= {"max_turns": max_turns, "system": name, "seed": seed, "concurrency": concurrency}
-    options |= {"native_tools": native_tools or None}
-    options |= {"judge.base_url": judge_endpoint, "judge.model": judge_model}
+    options |= {"native_tools": native_tools or None, "judge.base_url": judge_endpoint, "judge.model": judge_model}
     with plain_errors():
         from deepsport.bench.suite import run_bench
 
@@ -76,7 +80,8 @@ def run(
             _foretell(config)
         else:
             local = partial(model_of_run, config)
-            _say(run_bench(out, config, local, max_usd=max_cost, fail_on_error=fail_on_error, fresh=fresh), out)
+            asking = partial(run_bench, executor=executor, fail_on_error=fail_on_error, fresh=fresh)
+            _say(asking(out, config, local, max_usd=max_cost), out)
 
 
 def _protocol(passive: int | None, blind: bool, majority: bool) -> str | None:
@@ -104,8 +109,7 @@ def _config(
     from deepsport.errors import BadConfig
 
     if endpoint and not (model or recipe or any(setting.startswith("endpoint.model=") for setting in overrides)):
-        advice = f"Name it with --model; `deepsport doctor --endpoint {endpoint}` lists what is served."
-        raise BadConfig(f"--endpoint needs the name of a model. {advice}")
+        raise nameless(endpoint)
     if recipe is None and bool(options["judge.base_url"]) != bool(options["judge.model"]) and not overrides:
         raise BadConfig("a judge needs both --judge-endpoint and --judge-model")
     given = [*overrides, *as_settings({"questions": str(questions), **options})]

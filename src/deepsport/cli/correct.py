@@ -23,6 +23,7 @@ def correct(
     deepsport data correct set/questions.jsonl runs/nano.windows.csv --out set/corrected.jsonl --labeller anna
     """
     from deepsport.bench.judged.windows import read_windows
+    from deepsport.data.correcting import MOST_NAMED
     from deepsport.data.correcting import correct as write_corrected
 
     with plain_errors():
@@ -30,4 +31,4 @@ def correct(
     typer.echo(plain(f"{out}: {found.n_changed} of {len(found.questions)} questions have another window"))
     if found.unknown:
         are = "window is" if len(found.unknown) == 1 else "windows are"
-        typer.echo(plain(f"{len(found.unknown)} {are} of other questions: {', '.join(found.unknown[:5])}"), err=True)
+        typer.echo(plain(f"{len(found.unknown)} {are} of other questions: {', '.join(found.unknown[:MOST_NAMED])}"), err=True)

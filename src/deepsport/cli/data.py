@@ -10,8 +10,10 @@ import typer
 
 from deepsport.cli.correct import correct
 from deepsport.cli.dataset import split
+from deepsport.cli.executor import ExecutorOption
 from deepsport.cli.export import export, restore
 from deepsport.cli.plain import plain, plain_errors
+from deepsport.executor.shards import Executor
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -48,18 +50,22 @@ def import_(
     videos: Annotated[
         Path | None, typer.Option(help="The folder of the clips. Questions whose clip is not in it go to missing.jsonl.")
     ] = None,
+    executor: ExecutorOption = Executor.LOCAL,
 ) -> None:
     """Turn an annotation into questions; what becomes none is counted by reason, in import.json.
 
     \b
     deepsport data import finediving spot/data/finediving -o sets/finediving
     deepsport data import tennis spot/data/tennis/val.json -o sets/tennis --videos footage/tennis
+    deepsport data import tennis spot/data/tennis -o sets/tennis --videos footage/tennis --executor ray
     """
     from deepsport.data.importing import import_source
     from deepsport.data.source import find_source
+    from deepsport.executor.cluster import cluster_for
     from deepsport.progress import track
 
-    with plain_errors(), track("import", unit="questions") as tick:
+    where = executor if videos else Executor.LOCAL  # without clips there is nothing to spread
+    with plain_errors(), cluster_for(where) as cluster, track("import", unit="questions") as tick:
         n_read = count(1)
         report = import_source(
             find_source(source),
@@ -68,6 +74,7 @@ def import_(
             videos,
             on_question=tick,
             on_clip=lambda: tick(0, extra=f"{next(n_read)} clips read"),
+            cluster=cluster,
         )
     _say(report, out)
 

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deepsport.cli.executor import ExecutorOption
 from deepsport.cli.foretold import print_loads
 from deepsport.cli.plain import plain, plain_errors
+from deepsport.executor.shards import Executor
 
 if TYPE_CHECKING:
     from deepsport.data.distill.recipe import DistillRecipe
@@ -22,6 +24,7 @@ def distill(
     max_cost: Annotated[float | None, typer.Option(min=0, help="US dollars that all attempts together may spend.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print requests, tokens and cost; send nothing.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete what an earlier run left, and start over.")] = False,
+    executor: ExecutorOption = Executor.LOCAL,
 ) -> None:
     """Let a teacher answer questions by acting, judge what it did, and keep the best: `deepsport sft` learns from kept.jsonl.
 
@@ -29,6 +32,7 @@ def distill(
     deepsport distill recipes/distill.toml --dry-run
     deepsport distill recipes/distill.toml --max-cost 200
     deepsport distill recipes/distill_arena.toml questions=practice/questions.jsonl -o runs/taught
+    deepsport distill recipes/distill.toml --executor ray
     """
     with plain_errors():
         from deepsport.config import load
@@ -40,7 +44,7 @@ def distill(
             _foretell(settings)
             return
         folder = out or Path("runs") / recipe.stem
-        _say(run_distill(folder, settings, max_usd=max_cost, fresh=fresh), folder)
+        _say(run_distill(folder, settings, max_usd=max_cost, fresh=fresh, executor=executor), folder)
 
 
 def _foretell(settings: "DistillRecipe") -> None:

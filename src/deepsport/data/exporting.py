@@ -197,11 +197,13 @@ def _question_row(question: Question, desk: _Desk, with_tool: bool, played: str)
     seen = _frames_in(messages)
     urls, name = desk.urls(question, seen, played)
     _require_safe(told_lines(messages, lambda frame: urls[frame.index]), marked=True)
-    paths = desk.paths(question, seen) or urls
-    desk.n_images += len(seen)
+    files = desk.paths(question, seen)
+    shown = urls if files is None else files
+    desk.n_images += len(seen) if files is not None else 0
     asked = _shareable(question.model_copy(update={"video": name}))
-    lines = told_lines(messages, lambda frame: paths[frame.index])
-    return rl_row(asked, lines, desk.n_exported, n_frames, with_tool=with_tool)
+    lines = told_lines(messages, lambda frame: shown[frame.index])
+    index, with_files = desk.n_exported, files is not None
+    return rl_row(asked, lines, index, n_frames, limits=desk.limits, with_tool=with_tool, with_files=with_files)
 
 
 def _questions(path: Path) -> Iterator[tuple[Question, bool, str]]:

@@ -14,9 +14,11 @@ from pathlib import Path
 from deepsport import lock
 from deepsport.data.clips import NOTES_NAME, UNREADABLE, Clips, Looked, is_text, linked
 from deepsport.data.fingerprint import CLIPS_NAME, Clip
+from deepsport.data.looking import look_ahead
 from deepsport.data.source import Dropped, Drops, Source
 from deepsport.durable import disk_errors, replacing, write_atomic
 from deepsport.errors import BadAnnotation, BadVideo
+from deepsport.executor.cluster import Cluster
 from deepsport.records import Question, Record
 from deepsport.video.source import FrameSource
 
@@ -47,14 +49,18 @@ def import_source(
     videos: Path | None = None,
     on_question: Callable[[], None] = lambda: None,
     on_clip: Callable[[], None] = lambda: None,
+    cluster: Cluster | None = None,
 ) -> ImportReport:
-    """Writes the questions of an annotation into a folder; `on_clip` is called whenever a clip has been read.
+    """Writes the questions of an annotation into a folder; `on_clip` is called whenever a clip has been read. With a cluster, the
+    clips that questions are about are read there first.
 
-    Raises BadAnnotation, and RunError if the disk does not take it."""
+    Raises BadAnnotation, RunError if the disk does not take it, and ExecutorError if the cluster fails."""
     drops, counts = Drops(), _Counts()
     clips = clips_of(videos) if videos else None
     with ExitStack() as stack:
         stack.callback(lock.release, lock.take(folder))
+        if clips and cluster:
+            look_ahead(_asked_about(source, path, clips), folder / NOTES_NAME, clips.folder, cluster, on_clip)
         write = stack.enter_context(record_file(folder / QUESTIONS_NAME))
         write_missing = stack.enter_context(record_file(folder / MISSING_NAME))
         linker = stack.enter_context(linking_to(clips, folder, drops, on_clip)) if clips else None
@@ -72,6 +78,12 @@ def import_source(
     report = counts.report(source, path, drops)
     write_atomic(folder / "import.json", report.model_dump_json(indent=1) + "\n")
     return report
+
+
+def _asked_about(source: Source, path: Path, clips: Clips) -> list[Path]:
+    """The files that an import will look at, in the order in which it will."""
+    found = (clips.find(question.video) for question in source.questions(path, Drops()))
+    return list(dict.fromkeys(file for file in found if file))
 
 
 class Linker:

@@ -14,11 +14,12 @@ from deepsport.bench.endpoints import n_workers
 from deepsport.bench.evaluate import seed_of
 from deepsport.bench.workers import Losses, work_through
 from deepsport.data.distill.cast import Cast
+from deepsport.data.distill.footage import Footage
 from deepsport.data.distill.hints import Hinted
 from deepsport.data.distill.recipe import DistillRecipe, Hints
 from deepsport.data.distill.record_index import EpisodeIndex
 from deepsport.errors import BadVideo
-from deepsport.policy.base import Sampling
+from deepsport.policy.base import Policy, Sampling
 from deepsport.records import Episode, Question, StopReason
 from deepsport.run import Run
 from deepsport.video.source import FrameSource
@@ -44,36 +45,55 @@ def samples_of(questions: Sequence[Question], recipe: DistillRecipe) -> Iterator
     return (Sample(question, number) for question in questions for number in range(recipe.samples))
 
 
+class Acted:
+    """The trajectories of a run: what is on record, and what comes."""
+
+    def __init__(self, run: Run, played: EpisodeIndex, on_episode: Callable[[Episode], None]) -> None:
+        """`played`: of this run; `on_episode` is told of each new one."""
+        self._run, self._played, self._on_episode = run, played, on_episode
+        self._losses = Losses("trajectories")
+
+    def is_open(self, sample: Sample) -> bool:
+        """Whether it is to be played: for the first time, or because it was lost."""
+        return sample.id not in self._played or sample.id in self._played.lost
+
+    async def keep(self, sample: Sample, episode: Episode) -> None:
+        """Records a trajectory. Raises PolicyError if too many were lost by the endpoint."""
+        await asyncio.to_thread(self._run.append, ACTED, episode)
+        self._on_episode(episode)
+        if episode.stop is not StopReason.VIDEO_ERROR and sample.id not in self._played.lost:
+            self._losses.count(episode.detail if episode.stop is StopReason.POLICY_ERROR else "")
+
+
 async def act(
-    run: Run,
+    acted: Acted,
     recipe: DistillRecipe,
     cast: Cast,
     questions: Sequence[Question],
     facts: Mapping[str, str],
-    played: EpisodeIndex,
     source: FrameSource,
-    on_episode: Callable[[Episode], None],
 ) -> None:
-    """Plays and records what is not yet `played`. Raises Stopped, and PolicyError if nothing gets through."""
-    losses = Losses("trajectories")
+    """Plays and records what is not yet played. Raises Stopped, and PolicyError if nothing gets through."""
 
     async def play(sample: Sample) -> None:
-        hinted = recipe.hints is Hints.GIVEN
-        teacher = Hinted(cast.teacher, facts[sample.question.id]) if hinted else cast.teacher
-        try:
-            video_sha256 = await cast.footage.sha256(sample.question.video)
-        except BadVideo:
-            video_sha256 = ""  # the episode says what is wrong with it
-        episode = await run_episode(
-            sample.question, teacher, source, limits=recipe.limits, sampling=_sampling(sample, recipe), episode_id=sample.id
-        )
-        await asyncio.to_thread(run.append, ACTED, episode.model_copy(update={"video_sha256": video_sha256}))
-        on_episode(episode)
-        if episode.stop is not StopReason.VIDEO_ERROR and sample.id not in played.lost:
-            losses.count(episode.detail if episode.stop is StopReason.POLICY_ERROR else "")
+        await acted.keep(sample, await play_sample(sample, recipe, cast.teacher, facts, cast.footage, source))
 
-    todo = (sample for sample in samples_of(questions, recipe) if sample.id not in played or sample.id in played.lost)
+    todo = (sample for sample in samples_of(questions, recipe) if acted.is_open(sample))
     await work_through(todo, play, n_workers=n_workers(recipe.teacher), allowance=cast.allowance)
+
+
+async def play_sample(
+    sample: Sample, recipe: DistillRecipe, teacher: Policy, facts: Mapping[str, str], footage: Footage, source: FrameSource
+) -> Episode:
+    """One trajectory, with the hash of the video that it was played on."""
+    acting = Hinted(teacher, facts[sample.question.id]) if recipe.hints is Hints.GIVEN else teacher
+    try:
+        video_sha256 = await footage.sha256(sample.question.video)
+    except BadVideo:
+        video_sha256 = ""  # the episode says what is wrong with it
+    sampling = _sampling(sample, recipe)
+    episode = await run_episode(sample.question, acting, source, limits=recipe.limits, sampling=sampling, episode_id=sample.id)
+    return episode.model_copy(update={"video_sha256": video_sha256})
 
 
 def _sampling(sample: Sample, recipe: DistillRecipe) -> Sampling:

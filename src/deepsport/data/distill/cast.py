@@ -9,7 +9,7 @@ from deepsport.arena.checker import ArenaChecker
 from deepsport.arena.generate import load_truths
 from deepsport.arena.oracle import Oracle
 from deepsport.arena.truth import ClipTruth
-from deepsport.bench.endpoints import Tables, open_endpoints
+from deepsport.bench.endpoints import Endpoints, Tables, open_endpoints
 from deepsport.data.distill.footage import Footage
 from deepsport.data.distill.recipe import DistillRecipe
 from deepsport.errors import BadConfig
@@ -29,8 +29,13 @@ class Cast:
     teacher: Policy
     judge: Judge
     writer: OpenAIPolicy | None
-    allowance: Allowance
+    endpoints: Endpoints
     footage: Footage
+
+    @property
+    def allowance(self) -> Allowance:
+        """Of all of them together."""
+        return self.endpoints.allowance
 
 
 def tables_of(recipe: DistillRecipe) -> Tables:
@@ -44,17 +49,17 @@ async def open_cast(
 ) -> AsyncGenerator[Cast]:
     """Opens everybody, and closes all connections at the end. Raises BadConfig."""
     async with open_endpoints(folder, tables_of(recipe), max_usd) as endpoints:
-        truths = _truths_for(recipe)
+        truths = truths_for(recipe)
         yield Cast(
-            teacher=_teacher(recipe, questions, truths, endpoints.open),
+            teacher=teacher_of(recipe, questions, truths, endpoints.open),
             judge=_judge(recipe, truths, endpoints.open),
             writer=endpoints.open(recipe.writer) if recipe.writer else None,
-            allowance=endpoints.allowance,
+            endpoints=endpoints,
             footage=Footage(),
         )
 
 
-def _truths_for(recipe: DistillRecipe) -> Mapping[str, ClipTruth] | None:
+def truths_for(recipe: DistillRecipe) -> Mapping[str, ClipTruth] | None:
     """Of the arena set that the questions are of, if they are and somebody is wanted who knows them."""
     folder = Path(recipe.questions).parent
     wanted = not (recipe.teacher and recipe.judge)
@@ -70,12 +75,13 @@ def _oracle(recipe: DistillRecipe, questions: Sequence[Question], truths: Mappin
     return Oracle(truths, questions, haste=recipe.haste)
 
 
-def _teacher(
+def teacher_of(
     recipe: DistillRecipe,
     questions: Sequence[Question],
     truths: Mapping[str, ClipTruth] | None,
     opened: Callable[..., OpenAIPolicy],
 ) -> Policy:
+    """Who acts; `opened` opens an endpoint. Raises BadConfig if there is nobody."""
     config = recipe.teacher
     return opened(config, native_tools=config.native_tools) if config else _oracle(recipe, questions, truths)
 

@@ -23,21 +23,31 @@ from deepsport.data.distill.recipe import DistillRecipe
 from deepsport.data.distill.report import DistillReport
 from deepsport.data.distill.steps import Steps
 from deepsport.errors import BadRecord
+from deepsport.executor.cluster import Cluster, cluster_for
+from deepsport.executor.shards import Executor
 from deepsport.records import Question
 from deepsport.run import Run
 from deepsport.video.source import FrameSource
 
 
-def run_distill(folder: Path, recipe: DistillRecipe, *, max_usd: float | None = None, fresh: bool = False) -> DistillReport:
-    """Makes, or goes on making, the trajectories of a recipe.
+def run_distill(
+    folder: Path,
+    recipe: DistillRecipe,
+    *,
+    max_usd: float | None = None,
+    fresh: bool = False,
+    executor: Executor = Executor.LOCAL,
+) -> DistillReport:
+    """Makes, or goes on making, the trajectories of a recipe. `executor`: where they are played and played back.
 
     Raises BadConfig, BadRecord, RunError, PolicyError if the teacher answers nothing at all, and Stopped if it was interrupted or
-    has spent what it may: run again, it goes on."""
+    has spent what it may: run again, it goes on. On a cluster ExecutorError too."""
     questions = questions_of(recipe)
     require_usable(tables_of(recipe), max_usd)
     with Run.open(folder, recipe, fresh=fresh) as run, FrameSource() as source:
         hold_to(run, questions)
-        return asyncio.run(_distill(run, recipe, questions, source, max_usd))
+        with cluster_for(executor) as cluster:
+            return asyncio.run(_distill(run, recipe, questions, source, max_usd, cluster))
 
 
 def questions_of(recipe: DistillRecipe) -> list[Question]:
@@ -52,11 +62,16 @@ def questions_of(recipe: DistillRecipe) -> list[Question]:
 
 
 async def _distill(
-    run: Run, recipe: DistillRecipe, questions: Sequence[Question], source: FrameSource, max_usd: float | None
+    run: Run,
+    recipe: DistillRecipe,
+    questions: Sequence[Question],
+    source: FrameSource,
+    max_usd: float | None,
+    cluster: Cluster | None,
 ) -> DistillReport:
     async with open_cast(recipe, questions, run.folder, max_usd) as cast:
         with interruptible(cast.allowance):
-            step = Steps(run, recipe, cast, questions, source)
+            step = Steps(run, recipe, cast, questions, source, cluster)
             facts = await step.facts()
             played = await step.acting(facts)
             judgements = await step.judging(facts, played)

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar
 
 from deepsport.bench.endpoints import ALONE, n_workers
 from deepsport.bench.workers import Losses, work_through
-from deepsport.data.distill.acting import ACTED, act, samples_of
+from deepsport.data.distill.acting import ACTED, Acted, act, samples_of
 from deepsport.data.distill.canonical import canonical
 from deepsport.data.distill.cast import Cast
 from deepsport.data.distill.checks import TRIED_AGAIN, Drop
@@ -20,8 +20,10 @@ from deepsport.data.distill.recipe import DistillRecipe, Hints
 from deepsport.data.distill.record_index import EpisodeIndex
 from deepsport.data.distill.report import DistillReport, counted, dropped_of
 from deepsport.data.distill.selection import Playback, play_back, select
+from deepsport.data.distill.sharded import act_sharded, play_back_sharded
 from deepsport.data.importing import record_file
 from deepsport.data.moved import moved
+from deepsport.executor.cluster import Cluster
 from deepsport.policy.base import Sampling
 from deepsport.policy.openai.allowance import Allowance
 from deepsport.progress import Tick, track
@@ -45,6 +47,8 @@ class Steps:
     cast: Cast
     questions: Sequence[Question]
     source: FrameSource
+    cluster: Cluster | None = None
+    """Where trajectories are played, and played back; None is here."""
 
     async def facts(self) -> dict[str, str]:
         """Question id -> facts, empty where none could be stated."""
@@ -74,9 +78,14 @@ class Steps:
         with self._shown("acting", total, len(played.ids) - len(played.lost), "trajectories") as tick:
 
             def show(_: Episode) -> None:
-                tick(extra=_spent(self.cast.allowance))
+                again = self.cluster.said if self.cluster else ""
+                tick(extra=", ".join(filter(None, [_spent(self.cast.allowance), again])))
 
-            await act(self.run, self.recipe, self.cast, asked, facts, played, self.source, show)
+            acted = Acted(self.run, played, show)
+            if self.cluster:
+                await act_sharded(self.cluster, acted, self.run.folder, self.recipe, self.cast.endpoints, asked, facts)
+            else:
+                await act(acted, self.recipe, self.cast, asked, facts, self.source)
         return EpisodeIndex(self.run.path(ACTED))
 
     async def judging(self, facts: dict[str, str], played: EpisodeIndex) -> list[Judgement]:
@@ -120,16 +129,26 @@ class Steps:
         """Plays back and records; what cannot be read now is not recorded, and so tried again when the run goes on."""
         with self._shown("playing back", len(ids), 0, "trajectories") as tick:
 
-            async def check(episode_id: str) -> None:
-                episode = canonical(await asyncio.to_thread(self._read, played, episode_id))
-                record = played.digest(episode_id)
-                playback = await play_back(episode, record, self.cast.footage, self.source, self.recipe.limits)
+            async def keep(episode_id: str, playback: Playback | None) -> None:
                 if playback:
                     await asyncio.to_thread(self.run.append, PLAYED, playback)
+                record = played.digest(episode_id)
                 known[episode_id] = playback or Playback(episode_id=episode_id, record=record, fault=UNREADABLE_NOW)
                 tick()
 
-            await self._work(ids, check, ALONE)
+            async def check(episode_id: str) -> None:
+                episode, record = await asyncio.to_thread(self._to_play_back, played, episode_id)
+                await keep(episode_id, await play_back(episode, record, self.cast.footage, self.source, self.recipe.limits))
+
+            if self.cluster:
+                reading = partial(self._to_play_back, played)
+                await play_back_sharded(self.cluster, ids, reading, self.recipe.limits, keep, self.cast.allowance)
+            else:
+                await self._work(ids, check, ALONE)
+
+    def _to_play_back(self, played: EpisodeIndex, episode_id: str) -> tuple[Episode, str]:
+        """A trajectory in the form that is kept, and the hash of its record."""
+        return canonical(self._read(played, episode_id)), played.digest(episode_id)
 
     def write_report(self, facts: dict[str, str], judgements: Sequence[Judgement], played: EpisodeIndex) -> DistillReport:
         """`report.json` and `report.html`."""

@@ -86,8 +86,9 @@ def _values(mapping: Mapping, file: Path) -> Values:
     found: dict[str, set[str]] = {asked.answer: set() for asked in mapping.questions if asked.options_occur}
     for _, row in _rows(mapping, file, Drops()) if found else ():
         for field, values in found.items():
-            values.add(_text(row, field))
-            if len(values - {""}) > MOST_VALUES:
+            if value := _text(row, field):
+                values.add(value)
+            if len(values) > MOST_VALUES:
                 raise BadAnnotation(
                     f"{file}: {field!r} has more than {MOST_VALUES} different values, too many to choose from. "
                     'Give that question `options`, or kind = "text" or "number".'
@@ -97,7 +98,7 @@ def _values(mapping: Mapping, file: Path) -> Values:
 
 def _distinct(values: set[str], where: str) -> tuple[str, ...]:
     """In the order of the alphabet. Raises BadAnnotation if two of them are one answer, written in two ways."""
-    in_order = sorted(values - {""}, key=lambda value: (plain(value), value))
+    in_order = sorted(values, key=lambda value: (plain(value), value))
     for one, other in pairwise(in_order):
         if plain(one) == plain(other):
             raise BadAnnotation(f"{where} has {one!r} and {other!r}, which count as the same answer. Write them alike.")
