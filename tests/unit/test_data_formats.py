@@ -38,6 +38,7 @@ from deepsport.errors import BadConfig, BadRecord
 from deepsport.policy.base import Sampling
 from deepsport.policy.scripted import Scripted
 from deepsport.records import Choice, Episode, Frame, Gold, Number, Provenance, Question, StopReason, Usage
+from deepsport.verl.row import read_row
 from deepsport.video.source import FrameSource
 from video_files import Recipe, write
 
@@ -248,13 +249,13 @@ def test_a_verl_row_for_rl_asks_one_question_and_says_how_it_is_scored(desk: Des
     report = desk.export([asked, unknown, asked, timed], Form.VERL)
     assert {left.reason: left.n_times for left in report.dropped} == {"no known answer": 1, "a question that was there before": 1}
     first, second = pq.read_table(desk.out).to_pylist()
-    assert first["prompt"] == [{"role": "user", "content": OPENING.format("<image>", "<image>")}]
-    assert first["images"] == [{"image": url} for url in REFS[:2]]
+    assert first["prompt"] == [{"role": "user", "content": OPENING.format("", "")}]
+    assert first["images"] == []
     assert first["reward_model"] == {"style": "rule", "ground_truth": "volley"}
     assert first["extra_info"]["tools_kwargs"] == {"choose_frames": {"create_kwargs": {"video": "m.mp4", "n_frames": 100}}}
     assert Question.model_validate_json(first["extra_info"]["question"]) == asked.model_copy(update={"video": "m.mp4"})
     assert (second["extra_info"]["index"], second["reward_model"]["ground_truth"]) == (1, "2.5")
-    assert first["agent_name"] == "tool_agent"
+    assert first["agent_name"] == "deepsport"
 
 
 def test_rows_for_rl_are_made_of_the_questions_of_episodes_too(desk: Desk) -> None:
@@ -262,7 +263,22 @@ def test_rows_for_rl_are_made_of_the_questions_of_episodes_too(desk: Desk) -> No
 
     report = desk.export([desk.play(CALL, ANSWER), desk.play(ANSWER), desk.play(ANSWER, name="p", with_tool=False)], Form.VERL)
     assert (report.n_read, report.n_exported) == (3, 2)
-    assert [row["agent_name"] for row in pq.read_table(desk.out).to_pylist()] == ["tool_agent", "single_turn_agent"]
+    told = [row["extra_info"] for row in pq.read_table(desk.out).to_pylist()]
+    assert [read_row(extra, desk.folder).with_tool for extra in told] == [True, False]
+    assert read_row(told[0], desk.folder).limits == BRIEF
+
+
+def test_rows_for_rl_with_frames_as_files_are_for_the_agents_of_verl(desk: Desk) -> None:
+    import pyarrow.parquet as pq
+
+    report = desk.export(
+        [desk.play(ANSWER), desk.play(ANSWER, name="p", with_tool=False)], Form.VERL, frames=desk.folder / "frames"
+    )
+    first, second = pq.read_table(desk.out).to_pylist()
+    assert [first["agent_name"], second["agent_name"]] == ["tool_agent", "single_turn_agent"]
+    assert first["prompt"] == [{"role": "user", "content": OPENING.format("<image>", "<image>")}]
+    assert [(desk.folder / image["image"]).is_file() for image in first["images"]] == [True, True]
+    assert report.n_images == 4
 
 
 thoughts = st.text(max_size=12).map(lambda text: text.replace("<", "").strip())

@@ -1,7 +1,9 @@
 """verl's parquet: rows for RL from questions, rows for multi-turn SFT from episodes.
 
-Images are `<image>` within the text; beside it they are structs with one key `image`. Nested values have one schema for the whole
-file, written out here, so that a file of a single kind of row and a mixed one are read alike.
+Images are `<image>` within the text; beside it they are structs with one key `image`. verl opens the images of a row for RL by
+path, so a row has them where they are files, and is played by verl's own agents; without files it names the agent loop of this
+package, which decodes frames by itself. Nested values have one schema for the whole file, written out here, so that a file of a
+single kind of row and a mixed one are read alike.
 """
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportMissingTypeStubs=false
@@ -14,12 +16,14 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from pydantic import JsonValue
 
+from deepsport.agent.rollout import Limits
 from deepsport.data.formats.line import Line, Row, all_urls, results_apart
 from deepsport.data.formats.origin import write_origin
 from deepsport.data.formats.script import Format, Script, require_as_many
 from deepsport.errors import BadConfig, BadRecord
 from deepsport.policy.openai.wire import CHOOSE_FRAMES
 from deepsport.records import Question
+from deepsport.verl.row import AGENT, extra_info
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,16 +45,18 @@ def sft_row(script: Script) -> Row:
     }
 
 
-def rl_row(question: Question, lines: Sequence[Line], index: int, n_frames: int, *, with_tool: bool) -> Row:
-    """One row for RL: what the policy is told first, and how its answer is scored.
+def rl_row(
+    question: Question, lines: Sequence[Line], index: int, n_frames: int, *, limits: Limits, with_tool: bool, with_files: bool
+) -> Row:
+    """One row for RL: what the policy is told first, and how its answer is scored; `with_files`: images of the lines are files.
 
     `tools_kwargs` holds what a tool of verl needs to bring frames: the video as it is named here, and its length."""
     create: Row = {"create_kwargs": {"video": question.video, "n_frames": n_frames}}
     return {
         "data_source": question.provenance.source if question.provenance else "deepsport",
-        "agent_name": "tool_agent" if with_tool else "single_turn_agent",
-        "prompt": [{"role": line.role, "content": line.marked(MARK)} for line in lines],
-        "images": _images(all_urls(lines)),
+        "agent_name": _agent(with_tool) if with_files else AGENT,
+        "prompt": [{"role": line.role, "content": line.marked(MARK) if with_files else line.text} for line in lines],
+        "images": _images(all_urls(lines)) if with_files else [],
         "ability": str(question.dimension or "sports"),
         "reward_model": {"style": "rule", "ground_truth": str(question.gold.answer) if question.gold else ""},
         "extra_info": {
@@ -58,9 +64,14 @@ def rl_row(question: Question, lines: Sequence[Line], index: int, n_frames: int,
             "split": "train",
             "need_tools_kwargs": with_tool,
             "tools_kwargs": {"choose_frames": create} if with_tool else None,
-            "question": question.model_dump_json(),
+            **extra_info(question, limits, with_tool=with_tool),
         },
     }
+
+
+def _agent(with_tool: bool) -> str:
+    """verl's own."""
+    return "tool_agent" if with_tool else "single_turn_agent"
 
 
 def _message(line: Line) -> Row:
@@ -112,6 +123,8 @@ def _rl_schema() -> "pa.Schema":
         ("need_tools_kwargs", pa.bool_()),
         ("tools_kwargs", pa.struct([("choose_frames", create)])),
         ("question", pa.string()),
+        ("limits", pa.string()),
+        ("with_tool", pa.bool_()),
     ]
     return pa.schema(
         [
