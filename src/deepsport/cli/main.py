@@ -15,6 +15,7 @@ from deepsport.cli.diagnose import diagnose
 from deepsport.cli.distill import distill
 from deepsport.cli.doctor import doctor
 from deepsport.cli.evidence import ablate, stress
+from deepsport.cli.plan import plan
 from deepsport.cli.serve import serve
 from deepsport.cli.train import rl, sft
 from deepsport.cli.view import view
@@ -51,6 +52,7 @@ app.command()(demo)
 app.command()(distill)
 app.command()(sft)
 app.command()(rl)
+app.command()(plan)
 app.command()(diagnose)
 app.command()(ablate)
 app.command()(stress)
