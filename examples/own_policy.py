@@ -2,7 +2,7 @@
 
 This one looks at the middle of the video, then answers by how much the picture has changed there. It is measured like any model.
 
-    python examples/own_policy.py clips/questions.jsonl
+python examples/own_policy.py clips/questions.jsonl
 """
 
 import re

@@ -16,6 +16,16 @@ if os.environ.get("CI"):
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a fixture of their module stay on one worker, so that it is made once and not by every worker."""
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("xdist_group") is None:
+            made = item._fixtureinfo.name2fixturedefs.values()  # pytest has no public way to ask
+            if any(definition.scope == "module" for definitions in made for definition in definitions):
+                item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT).as_posix()))
+
+
 @pytest.fixture(scope="session")
 def shared_folder() -> Path:
     """`shared/` beside the project: published annotation samples and tokenizer files that are not ours to ship."""
