@@ -10,14 +10,14 @@ from deepsport.demo import Demo, DemoConfig
 from deepsport.policy.base import Image, Message, Sampling
 from deepsport.policy.local.checkpoint import load_policy
 from deepsport.policy.local.policy import LocalPolicy
-from deepsport.records import Episode, Frame, Question, Reward
-from deepsport.reward.gated import GatedReward
+from deepsport.records import Episode, Frame, Question
 from deepsport.run import Run
 from deepsport.train.batches import waited
 from deepsport.train.grpo import GRPOConfig, reinforce, rollouts
 from deepsport.train.optimiser import OptimiserConfig
 from deepsport.train.perception import ASK
 from deepsport.video.source import FrameSource
+from even_words import EvenWords, share_even
 from tiny_models import LIMITS, clip, nano_folder, question
 
 SETTINGS = ["train_clips=48", "heldout_clips=16", "looks_per_clip=16", "perception.steps=90", "perception.batch_size=32"]
@@ -56,21 +56,6 @@ async def _share_right(policy: LocalPolicy, looks: list[Episode], source: FrameS
 def _sport(caption: str) -> str:
     """The sport in "frame 12: soccer, score 0 1, play."."""
     return caption.partition(": ")[2].partition(",")[0]
-
-
-class EvenWords(GatedReward):
-    """Pays the share of sampled tokens whose number is even: a habit that a policy of random weights has by half."""
-
-    def score(self, episode: Episode, judged: float | None = None) -> Reward:
-        share = share_even(episode)
-        return Reward(total=share, accuracy=share, tool=0.0, format_penalty=0.0, well_formed=True)
-
-
-def share_even(episode: Episode) -> float:
-    """Of the sampled tokens of an episode."""
-    assert episode.tokens is not None
-    said = [token for token, own in zip(episode.tokens.ids, episode.tokens.sampled, strict=True) if own]
-    return sum(token % 2 == 0 for token in said) / len(said)
 
 
 @pytest.mark.slow

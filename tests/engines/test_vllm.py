@@ -18,13 +18,12 @@ from safetensors.torch import load_file, save_file
 from deepsport.policy.local.checkpoint import load_policy
 from deepsport.policy.local.nano import make_nano
 from deepsport.policy.vllm.settings import VLLMConfig
-from deepsport.records import Episode, Reward
-from deepsport.reward.gated import GatedReward
 from deepsport.run import Run
 from deepsport.train.grpo import GRPOConfig, reinforce
 from deepsport.train.optimiser import OptimiserConfig
 from deepsport.train.samples import Sample
 from deepsport.video.source import FrameSource
+from even_words import EvenWords
 from tiny_models import LIMITS, SIZE, TEXTS, clip, question, widen
 
 ROOT = Path(__file__).parents[2]
@@ -44,16 +43,6 @@ RL = GRPOConfig(
     importance_cap=2.0,
     optimiser=OptimiserConfig(lr=2e-2),
 )
-
-
-class EvenWords(GatedReward):
-    """Pays the share of sampled tokens whose number is even."""
-
-    def score(self, episode: Episode, judged: float | None = None) -> Reward:
-        assert episode.tokens is not None
-        said = [token for token, own in zip(episode.tokens.ids, episode.tokens.sampled, strict=True) if own]
-        share = sum(token % 2 == 0 for token in said) / len(said)
-        return Reward(total=share, accuracy=share, tool=0.0, format_penalty=0.0, well_formed=True)
 
 
 def servers(n: int, **settings: object) -> VLLMConfig:

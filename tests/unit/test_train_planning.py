@@ -13,6 +13,7 @@ from deepsport.agent.prompt import PromptStyle
 from deepsport.agent.rollout import Limits
 from deepsport.errors import BadConfig
 from deepsport.policy.local.checkpoint import load_policy
+from deepsport.policy.local.engine import MAX_BATCH, MAX_BATCH_ON_GPU
 from deepsport.train.planning.advice import advice
 from deepsport.train.planning.hardware import accelerator, accelerators
 from deepsport.train.planning.lengths import Habits, Lengths, lengths_of
@@ -248,8 +249,18 @@ def test_a_server_samples_as_many_at_once_as_its_memory_holds_and_the_trainer_ke
     one = work(published)
     each = (one.lengths.opening + one.after) * published.cache_bytes(2)
     room = 2 * published.parameters + 10.5 * each
-    assert asked(memory_bytes=room / 0.92).rows_that_fit(one, 256) == 10
-    assert asked(memory_bytes=100 * room).rows_that_fit(one, 256) == 256
+    assert asked(memory_bytes=room / 0.92).rows_served(one, 256) == 10
+    assert asked(memory_bytes=100 * room).rows_served(one, 256) == 256
+
+
+def test_the_engine_here_samples_what_its_share_of_a_gpu_holds_and_a_fixed_number_without_one(published):
+    one = work(published)
+    each = (one.lengths.opening + one.after) * published.cache_bytes(2)
+    some = asked(memory_bytes=(2 * published.parameters + 100.5 * each) / 0.92)
+    assert some.rows_sampled(one) == 40
+    assert asked(memory_bytes=1e15).rows_sampled(one) == MAX_BATCH_ON_GPU
+    none = some.accelerator.model_copy(update={"is_gpu": False})
+    assert replace(some, accelerator=none).rows_sampled(one) == MAX_BATCH
 
 
 def test_a_plan_in_which_nobody_learns_is_refused(recipe):

@@ -13,7 +13,6 @@ from deepsport.bench.recipe import BenchConfig
 from deepsport.bench.tasks import load_questions
 from deepsport.data.distill.recipe import DistillRecipe
 from deepsport.errors import BadConfig
-from deepsport.policy.local.engine import MAX_BATCH
 from deepsport.records import Question
 from deepsport.train.planning.budget import Budget, is_half
 from deepsport.train.planning.lengths import Habits, lengths_of
@@ -27,9 +26,8 @@ def plan_bench(config: BenchConfig, asked: Asked) -> Plan:
     """Of the answers; a judge is planned by `bench run --dry-run`. Raises PolicyError if the model's files cannot be had."""
     model = config.endpoint.model if config.endpoint else config.model
     questions = load_questions(Path(config.questions))[: config.limit]
-    at_once = config.endpoint.max_concurrent if config.endpoint else MAX_BATCH
-    limits, served = config.limits(PromptStyle.FULL), config.endpoint is not None
-    return _plan("bench", model, limits, questions, config.runs, config.max_reply_tokens, at_once, asked, served=served)
+    served = config.endpoint.max_concurrent if config.endpoint else None
+    return _plan("bench", model, config.limits(PromptStyle.FULL), questions, config.runs, config.max_reply_tokens, served, asked)
 
 
 def plan_distill(recipe: DistillRecipe, asked: Asked) -> Plan:
@@ -37,8 +35,8 @@ def plan_distill(recipe: DistillRecipe, asked: Asked) -> Plan:
     if recipe.teacher is None:
         raise BadConfig("the arena's oracle needs no GPU: there is nothing to plan. A recipe with a [teacher] has.")
     questions, teacher = load_questions(Path(recipe.questions))[: recipe.limit], recipe.teacher
-    reply, at_once = teacher.max_reply_tokens, teacher.max_concurrent
-    return _plan("distill", teacher.model, recipe.limits, questions, recipe.samples, reply, at_once, asked, served=True)
+    reply, served = teacher.max_reply_tokens, teacher.max_concurrent
+    return _plan("distill", teacher.model, recipe.limits, questions, recipe.samples, reply, served, asked)
 
 
 def _plan(
@@ -48,12 +46,11 @@ def _plan(
     questions: Sequence[Question],
     each: int,
     max_reply: int,
-    at_once: int,
+    served: int | None,
     asked: Asked,
-    *,
-    served: bool,
 ) -> Plan:
-    """Every question asked so often, on as many servers as there are GPUs; all of it is one step."""
+    """Every question asked so often, on as many GPUs as there are; all of it is one step. `served`: replies that servers are
+    asked for at once; None: no servers."""
     config = TraineeConfig(lora_rank=1)
     shape = shape_of(model, config)
     habits = asked.habits or Habits(turns=min(3.0, limits.max_turns), reply_tokens=min(120.0, max_reply))
@@ -66,8 +63,9 @@ def _plan(
         group_size=each,
         width=2 if is_half(shape) else 4,
     )
-    at_once = asked.rows_that_fit(work, at_once) if served else at_once
-    answer = added(looking(work, asked.rates, asked.cores), rolling_out(work, asked.rates, at_once=at_once, served=served))
+    at_once = asked.rows_served(work, served) if served else asked.rows_sampled(work)
+    sampled = rolling_out(work, asked.rates, at_once=at_once, served=served is not None)
+    answer = added(looking(work, asked.rates, asked.cores), sampled)
     held = min(at_once, round(work.episodes)) * (lengths.opening + work.after) * shape.cache_bytes(work.width)
     uses = {"weights": float(work.width * shape.parameters), "key-value cache": float(held), "activations": 0.0}
     n_all = len(questions) * each

@@ -30,6 +30,7 @@ class Accelerator(Record):
     """To the host's memory, bytes per second in one direction."""
     peer: float
     """To another accelerator of the host, likewise."""
+    is_gpu: bool = True
     source: str
 
 
@@ -58,10 +59,9 @@ def this_machine() -> Accelerator:
     import torch
 
     memory = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    title = f"this machine ({platform.machine()}, {torch.get_num_threads()} threads)"
-    if torch.cuda.is_available():
+    title, is_gpu = f"this machine ({platform.machine()}, {torch.get_num_threads()} threads)", torch.cuda.is_available()
+    if is_gpu:
         found = torch.cuda.get_device_properties(0)
         title, memory = f"this machine's {found.name}", float(found.total_memory)
-    return Accelerator(
-        title=title, flops=0, memory_bytes=memory, bandwidth=0, host=0, peer=0, source="what the operating system says"
-    )
+    said = "what the operating system says"
+    return Accelerator(title=title, flops=0, memory_bytes=memory, bandwidth=0, host=0, peer=0, is_gpu=is_gpu, source=said)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deepsport.bench.tasks import load_episodes, load_questions
 from deepsport.errors import BadConfig
-from deepsport.policy.local.engine import MAX_BATCH
+from deepsport.policy.local.engine import CACHE_SHARE, MAX_BATCH, MAX_BATCH_ON_GPU
 from deepsport.records import Episode
 from deepsport.train.planning.budget import Budget, is_half, rl_budget, sft_budget_of
 from deepsport.train.planning.hardware import Accelerator
@@ -48,9 +48,16 @@ class Asked:
         """That a process can have."""
         return ROOM * (self.rates.memory_bytes or self.accelerator.memory_bytes)
 
-    def rows_that_fit(self, work: Work, most: int) -> int:
+    def rows_served(self, work: Work, most: int) -> int:
         """Replies that a server samples at once: it admits what its memory holds beside the weights."""
-        room = self.memory_bytes - work.width * work.shape.parameters
+        return self._rows(work, 1.0, most)
+
+    def rows_sampled(self, work: Work) -> int:
+        """The same of the engine in this process, which leaves memory to conversations between two turns."""
+        return self._rows(work, CACHE_SHARE, MAX_BATCH_ON_GPU) if self.accelerator.is_gpu else MAX_BATCH
+
+    def _rows(self, work: Work, share: float, most: int) -> int:
+        room = share * (self.memory_bytes - work.width * work.shape.parameters)
         each = (work.lengths.opening + work.after) * work.shape.cache_bytes(work.width)
         return max(1, min(most, int(room / each)))
 
@@ -190,7 +197,8 @@ def plan_rl(recipe: RLRecipe, asked: Asked) -> Plan:
     )
     if servers:  # which have frames and towers of their own
         learn = added(learn, looking(learnt, asked.rates, asked.cores))
-    at_once = asked.rows_that_fit(sampling, recipe.vllm.max_concurrent) if recipe.vllm and servers else MAX_BATCH
+    served = recipe.vllm is not None and servers > 0
+    at_once = asked.rows_served(sampling, recipe.vllm.max_concurrent) if recipe.vllm and served else asked.rows_sampled(sampling)
     phases = {
         "rollout": added(
             looking(sampling, asked.rates, asked.cores), rolling_out(sampling, asked.rates, at_once=at_once, served=servers > 0)
