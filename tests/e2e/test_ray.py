@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from deepsport.arena.generate import make_set
 from deepsport.bench.endpoints import REPLIES
 from deepsport.bench.recipe import BenchConfig, recipe_of
 from deepsport.bench.suite import run_bench
+from deepsport.data.check import Fault, check
 from deepsport.data.distill.distill import run_distill
 from deepsport.data.distill.recipe import DistillRecipe
 from deepsport.data.importing import import_source
@@ -157,9 +159,7 @@ def _without_digests(lines: list[bytes]) -> list[bytes]:
 
 def test_an_import_on_ray_writes_what_one_here_writes(cluster: Cluster, arena: Path, tmp_path: Path) -> None:
     clips = sorted((arena.parent / "clips").iterdir())
-    event = {"frame": 5, "label": "near_court_serve", "comment": ""}
-    annotation = [{"video": clip.stem, "num_frames": 50, "events": [event], "fps": 25} for clip in clips]
-    (tmp_path / "val.json").write_text(json.dumps(annotation))
+    (tmp_path / "val.json").write_text(json.dumps([annotated(clip) for clip in clips]))
     read: Counter[str] = Counter()
     importing = partial(import_source, find_source("tennis"), tmp_path / "val.json")
     importing(tmp_path / "ray", clips[0].parent, on_clip=lambda: read.update(["ray"]), cluster=cluster)
@@ -169,6 +169,28 @@ def test_an_import_on_ray_writes_what_one_here_writes(cluster: Cluster, arena: P
     assert files(tmp_path / "ray", *made) == files(tmp_path / "here", *made)
     assert sorted(_lines(tmp_path / "ray" / ".clips.jsonl")) == sorted(_lines(tmp_path / "here" / ".clips.jsonl"))
     assert read == {"ray": len(clips)}, "each clip is read once, and never again"
+
+
+def test_a_check_on_ray_finds_what_one_here_finds(cluster: Cluster, arena: Path, tmp_path: Path) -> None:
+    shutil.copytree(arena.parent / "clips", tmp_path / "clips")
+    clips = sorted((tmp_path / "clips").iterdir())
+    (tmp_path / "val.json").write_text(json.dumps([annotated(clip) for clip in clips]))
+    import_source(find_source("tennis"), tmp_path / "val.json", tmp_path / "set", tmp_path / "clips")
+    with clips[0].open("ab") as changed:
+        changed.write(b"more")
+    clips[1].write_bytes(b"no video")
+    clips[2].unlink()
+    read: Counter[str] = Counter()
+    found = check(tmp_path / "set", open_clips=True, hash_clips=True, cluster=cluster, on_clip=lambda: read.update(["ray"]))
+    assert found == check(tmp_path / "set", open_clips=True, hash_clips=True)
+    assert {Fault.CLIP_CHANGED, Fault.CLIP_UNREADABLE, Fault.CLIP_MISSING} <= {each.fault for each in found.findings}
+    assert read == {"ray": len(clips) - 1}, "each clip that is there is read once"
+
+
+def annotated(clip: Path) -> dict[str, object]:
+    """One event of a clip, as the source has it."""
+    event = {"frame": 5, "label": "near_court_serve", "comment": ""}
+    return {"video": clip.stem, "num_frames": 50, "events": [event], "fps": 25}
 
 
 def _lines(file: Path) -> list[str]:

@@ -105,18 +105,30 @@ def check(
     path: Annotated[Path, typer.Argument(help="The folder of an import, a file of questions, or a dataset.", show_default=False)],
     open_clips: Annotated[bool, typer.Option("--open", help="Open every clip, for its length.")] = False,
     hash_clips: Annotated[bool, typer.Option("--hash", help="Read every clip, to see whether it has changed.")] = False,
+    executor: ExecutorOption = Executor.LOCAL,
 ) -> None:
     """Look for what is wrong with questions; exit code 1 if there is an error, 0 if there are warnings at most.
 
     \b
     deepsport data check sets/tennis
     deepsport data check sets/tennis/questions.jsonl --open --hash
+    deepsport data check sets/tennis --hash --executor ray
     """
     from deepsport.data.check import check as check_questions
+    from deepsport.executor.cluster import cluster_for
     from deepsport.progress import track
 
-    with plain_errors(), track("check", unit="questions") as tick:
-        report = check_questions(path, open_clips=open_clips, hash_clips=hash_clips, on_question=tick)
+    where = executor if open_clips or hash_clips else Executor.LOCAL  # else there is nothing to spread
+    with plain_errors(), cluster_for(where) as cluster, track("check", unit="questions") as tick:
+        n_read = count(1)
+        report = check_questions(
+            path,
+            open_clips=open_clips,
+            hash_clips=hash_clips,
+            on_question=tick,
+            on_clip=lambda: tick(0, extra=f"{next(n_read)} clips read"),
+            cluster=cluster,
+        )
     apart = f", and {report.n_missing} set apart without a clip" if report.n_missing else ""
     typer.echo(plain(f"{path}: {report.n_questions} questions{apart}"))
     for found in report.findings:

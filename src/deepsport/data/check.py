@@ -17,11 +17,12 @@ from types import MappingProxyType
 from typing import assert_never
 
 from deepsport.arena.sports import SPORTS
-from deepsport.data.clips import clip_at, outside
-from deepsport.data.fingerprint import content_hash, load_clips
+from deepsport.data.clip_facts import ClipFacts, Lookup
+from deepsport.data.clips import outside
+from deepsport.data.fingerprint import load_clips
 from deepsport.data.question_lines import LineFault, missing_beside, questions_at
 from deepsport.durable import disk_errors
-from deepsport.errors import BadVideo
+from deepsport.executor.cluster import Cluster
 from deepsport.records import Choice, FreeText, Number, Question, Record
 from deepsport.video.source import FrameSource
 
@@ -101,15 +102,26 @@ class CheckReport(Record):
 
 
 def check(
-    path: Path, *, open_clips: bool = False, hash_clips: bool = False, on_question: Callable[[], None] = lambda: None
+    path: Path,
+    *,
+    open_clips: bool = False,
+    hash_clips: bool = False,
+    on_question: Callable[[], None] = lambda: None,
+    on_clip: Callable[[], None] = lambda: None,
+    cluster: Cluster | None = None,
 ) -> CheckReport:
-    """Reads a file of questions, an import folder or a dataset to its end. Raises BadRecord if it is none of them, RunError if it
-    cannot be read."""
+    """Reads a file of questions, an import folder or a dataset to its end. With a cluster, clips are opened and read there first,
+    and `on_clip` is called for each.
+
+    Raises BadRecord if it is none of them, RunError if it cannot be read, ExecutorError if the cluster fails."""
     questions, found = questions_at(path), _Found()
     ids: set[bytes] = set()
     spans = _Spans()
+    lookup = Lookup(home=questions.home, open_clips=open_clips, hash_clips=hash_clips)
+    videos = dict.fromkeys(line.question.video for line in questions.lines() if line.question) if cluster else {}
+    known = lookup.ahead(list(videos), cluster, on_clip) if cluster else {}
     with FrameSource() as source:
-        clips = _ClipFaults(questions.home, source if open_clips else None, hash_clips)
+        clips = _ClipFaults(lookup, source, known)
         for line in questions.lines():
             on_question()
             if line.fault:
@@ -222,18 +234,21 @@ class _Spans:
 class _ClipFaults:
     """What is wrong with the clips of questions; each clip is looked up once."""
 
-    def __init__(self, home: Path, source: FrameSource | None, hash_clips: bool) -> None:
-        self._home, self._source, self._hash = home, source, hash_clips
-        self._by_hash = load_clips(home)
+    def __init__(self, lookup: Lookup, source: FrameSource, known: dict[str, ClipFacts]) -> None:
+        """`known`: clips that were looked up already."""
+        self._lookup, self._source, self._facts = lookup, source, known
+        self._by_hash = load_clips(lookup.home)
         self._by_video = {clip.video: clip for clip in self._by_hash.values()}
-        self._facts: dict[str, _Facts] = {}
 
     def of(self, question: Question) -> Iterator[Fault]:
         """Its clip, its window within it."""
         facts = self._facts.get(question.video)
         if facts is None:
-            facts = self._facts[question.video] = self._look(question.video)
-        yield from facts.faults
+            facts = self._facts[question.video] = self._lookup.facts(question.video, self._source)
+        if not facts.is_there:
+            yield Fault.CLIP_MISSING
+        if not facts.is_readable:
+            yield Fault.CLIP_UNREADABLE
         expected = question.provenance.video_sha256 if question.provenance else ""
         if expected and facts.sha256 and facts.sha256 != expected:
             yield Fault.CLIP_CHANGED
@@ -245,27 +260,6 @@ class _ClipFaults:
         duration_s = facts.duration_s if facts.duration_s is not None else known and known.duration_s
         if window and duration_s is not None and outside(window, duration_s):
             yield Fault.OUTSIDE
-
-    def _look(self, video: str) -> "_Facts":
-        file = clip_at(video, self._home)
-        if file is None:
-            return _Facts(faults=(Fault.CLIP_MISSING,))
-        try:
-            return _Facts(
-                duration_s=self._source.info(str(file)).duration_s if self._source else None,
-                sha256=content_hash(file) if self._hash else "",
-            )
-        except BadVideo:
-            return _Facts(faults=(Fault.CLIP_UNREADABLE,))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Facts:
-    faults: tuple[Fault, ...] = ()
-    duration_s: float | None = None
-    """If it was opened."""
-    sha256: str = ""
-    """If it was read."""
 
 
 def _n_lines(file: Path) -> int:

@@ -11,6 +11,7 @@ from deepsport.policy.base import Pixels
 from deepsport.policy.kept import Kept
 from deepsport.policy.local.backbone import Backbone
 from deepsport.policy.local.policy import LocalPolicy
+from deepsport.policy.local.preprocess import on_all_cores
 from deepsport.records import Frame
 from deepsport.video.source import FrameSource
 
@@ -52,7 +53,7 @@ class FrameReader:
         resized = self._read(keys)
         grids = [self._preprocessor.grid(*pixels.shape[:2]) for pixels in resized]
         with torch.set_grad_enabled(self._trained and torch.is_grad_enabled()):
-            features = self._backbone.features([self._preprocessor.patchify(pixels) for pixels in resized], grids)
+            features = self._backbone.features(on_all_cores(self._preprocessor.patchify, resized), grids)
         if not self._trained:
             features = [each.clone() for each in features]  # a part would keep the whole
             self._embedded.add(dict(zip(keys, features, strict=True)))
@@ -66,7 +67,7 @@ class FrameReader:
             if (video, index) not in found:
                 missing.setdefault(video, []).append(index)
         for video, indices in missing.items():
-            for index, pixels in zip(indices, self._source.frames(video, indices), strict=True):
-                found[video, index] = self._preprocessor.resize(pixels)
+            shown = on_all_cores(self._preprocessor.resize, self._source.frames(video, indices))
+            found |= {(video, index): pixels for index, pixels in zip(indices, shown, strict=True)}
         self._kept.add(found)
         return [found[key] for key in keys]

@@ -18,7 +18,7 @@ from deepsport.policy.kept import Kept
 from deepsport.policy.local.backbone import Backbone
 from deepsport.policy.local.chat import Chat, TokenLog, mrope_positions
 from deepsport.policy.local.engine import Engine, LayerCache, Request
-from deepsport.policy.local.preprocess import Preprocessor
+from deepsport.policy.local.preprocess import Preprocessor, on_all_cores
 from deepsport.policy.local.session import Continuation, Prompt, TokenSession
 from deepsport.records import TokenRecord
 
@@ -44,7 +44,8 @@ class FrameFeatures:
         made: dict[tuple[str, int], Tensor] = {}
         unknown = {key: image for key, image in wanted.items() if key not in found}
         for keys in _passes(unknown, self._preprocessor):
-            patches, grids = zip(*(self._preprocessor.patches(unknown[key].pixels) for key in keys), strict=True)
+            shown = on_all_cores(self._preprocessor.patches, [unknown[key].pixels for key in keys])
+            patches, grids = zip(*shown, strict=True)
             with torch.inference_mode(False), torch.no_grad():  # training reads them too
                 features = self._backbone.features(patches, grids)
             made |= {key: each.clone() for key, each in zip(keys, features, strict=True)}  # a part would keep the whole

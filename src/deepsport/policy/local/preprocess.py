@@ -7,10 +7,13 @@ AutoProcessor nor torchvision is needed.
 
 import json
 import math
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,10 @@ from PIL import Image
 
 from deepsport.errors import PolicyError
 from deepsport.policy.base import Pixels
+
+T = TypeVar("T")
+MANY = 2**21
+"""Values of pixels from which threads are worth starting: three frames of 640x360, 200 of nano's."""
 
 Patches = NDArray[np.float32]
 """[n_patches, channels * temporal_patch_size * patch_size ** 2], in the order the merger expects."""
@@ -89,6 +96,14 @@ class Preprocessor:
         rescaled = (np.arange(256, dtype=np.float64) * (1 / 255)).astype(np.float32)
         mean, std = np.array(self.image_mean, np.float32), np.array(self.image_std, np.float32)
         return ((rescaled[:, None] - mean) / std).T
+
+
+def on_all_cores(make: Callable[[Pixels], T], frames: Sequence[Pixels]) -> list[T]:
+    """What is made of each of some frames; numpy and Pillow let other threads run meanwhile."""
+    if len(frames) < 2 or sum(pixels.size for pixels in frames) < MANY:
+        return [make(pixels) for pixels in frames]
+    with ThreadPoolExecutor(min(len(frames), os.cpu_count() or 1)) as threads:
+        return list(threads.map(make, frames))
 
 
 def smart_resize(height: int, width: int, factor: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
