@@ -53,10 +53,11 @@ def compare(folder: Path, demo: Path, python: str, n_steps: int) -> None:
     begun, heldout = str(demo / "policies" / "sft"), load_questions(demo / "arena" / "heldout" / "questions.jsonl")
     arguments = ["--dtype", "float32", "--enforce-eager", "--max-num-seqs", "64"]
     server = VLLMConfig(start=[""], python=python, arguments=arguments, environment=ON_CPU)
-    found: dict[str, dict[str, float]] = {"before": {"score": score(begun, heldout)}}
+    before = accuracies(begun, heldout)
+    found: dict[str, dict[str, float]] = {"before": {"score": 100 * statistics.fmean(before)}}
     for name, servers in (("here", None), ("vllm", server)):
         policy = run_rl(folder / name, recipe(demo, begun, n_steps, servers))
-        found[name] = {"score": score(str(policy), heldout)} | pushes(folder / name)
+        found[name] = risen(before, accuracies(str(policy), heldout)) | pushes(folder / name)
     for name, figures in found.items():
         print(f"{name:8}" + "".join(f"  {figure} {value:.3g}" for figure, value in figures.items()))
     print(json.dumps({"name": "rl_vllm", "cases": found, "versions": versions()}))
@@ -82,13 +83,19 @@ def recipe(demo: Path, model: str, n_steps: int, servers: VLLMConfig | None) -> 
     )
 
 
-def score(model: str, questions: list[Question]) -> float:
-    """Mean accuracy of sampled answers, in per cent, of those that a rule can score."""
+def accuracies(model: str, questions: list[Question]) -> list[float]:
+    """Mean accuracy of the sampled answers to each question, of questions that a rule can score."""
     config = GRPOConfig(group_size=SAMPLES, max_reply_tokens=REPLY)
     with FrameSource(max_open=64) as source:
         groups = waited(rollouts(load_policy(model), questions, source, config, LIMITS, seed=0))
-    right = [value for group in groups for value in by_rule(group) if value is not None]
-    return 100 * statistics.fmean(right)
+    return [statistics.fmean(scored) for group in groups if (scored := [each for each in by_rule(group) if each is not None])]
+
+
+def risen(before: list[float], after: list[float]) -> dict[str, float]:
+    """Points of 100: the score, by how much it rose, and the standard error of that over the questions."""
+    rises = [late - early for early, late in zip(before, after, strict=True)]
+    error = statistics.stdev(rises) / len(rises) ** 0.5
+    return {"score": 100 * statistics.fmean(after), "rise": 100 * statistics.fmean(rises), "rise_error": 100 * error}
 
 
 def pushes(folder: Path) -> dict[str, float]:
