@@ -1,6 +1,7 @@
 """Frames become the very patches that transformers' PIL image processor makes of them."""
 
 import json
+import threading
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from deepsport.errors import PolicyError
-from deepsport.policy.local.preprocess import Preprocessor, smart_resize
+from deepsport.policy.local.preprocess import Preprocessor, on_all_cores, smart_resize
 from tiny_models import image
 
 QWEN25 = {
@@ -55,6 +56,22 @@ def test_patches_are_bit_equal_under_the_published_settings(name, shared_folder,
     settings = json.loads((shared_folder / f"qwen/configs/{name}.preprocessor_config.json").read_text())
     needed = QWEN25.keys() | QWEN3.keys()
     require_equal_patches({key: value for key, value in settings.items() if key in needed}, tmp_path, n_sizes=20)
+
+
+def test_what_all_cores_make_of_many_frames_is_what_one_makes_of_each_in_order():
+    frames = [image(number, 360, 640).pixels for number in range(6)]
+    made, asked = Preprocessor().patches, {threading.get_ident()}
+
+    def noted(pixels):
+        asked.add(threading.get_ident())
+        return made(pixels)
+
+    for ours, alone in zip(on_all_cores(noted, frames), map(made, frames), strict=True):
+        assert np.array_equal(ours[0], alone[0])
+        assert ours[1] == alone[1]
+    assert len(asked) > 1, "other threads made some of them"
+    with pytest.raises(PolicyError, match="too narrow"):
+        on_all_cores(made, [*frames, image(0, 4, 4000).pixels])
 
 
 def test_the_callers_bound_lowers_that_of_the_checkpoint_and_never_raises_it(tmp_path):
