@@ -1,5 +1,5 @@
-"""The same RL run twice, sampled here and by a real vLLM server: does the score rise alike, and are the weights that were pushed
-those that the server samples with?
+"""The same RL run three times, sampled here and by a real vLLM server, in turns with the trainer and a step ahead of it: does the
+score rise alike, and are the weights that were pushed those that the server samples with?
 
 The policy that `make demo` has after SFT practises on the demo's clips with a low-rank adapter, at temperature 1, and is measured
 on held-out ones before and after, at the same temperature: what RL learns first is to slip less often. Of every push it is told
@@ -49,22 +49,23 @@ def main() -> None:
 
 
 def compare(folder: Path, demo: Path, python: str, n_steps: int) -> None:
-    """Both runs, measured."""
+    """All runs, measured."""
     begun, heldout = str(demo / "policies" / "sft"), load_questions(demo / "arena" / "heldout" / "questions.jsonl")
     arguments = ["--dtype", "float32", "--enforce-eager", "--max-num-seqs", "64"]
-    server = VLLMConfig(start=[""], python=python, arguments=arguments, environment=ON_CPU)
+    turns = VLLMConfig(start=[""], python=python, arguments=arguments, environment=ON_CPU, staleness=0)
+    ahead = turns.model_copy(update={"staleness": 1})
     before = accuracies(begun, heldout)
     found: dict[str, dict[str, float]] = {"before": {"score": 100 * statistics.fmean(before)}}
-    for name, servers in (("here", None), ("vllm", server)):
+    for name, servers in (("here", None), ("vllm_turns", turns), ("vllm_ahead", ahead)):
         policy = run_rl(folder / name, recipe(demo, begun, n_steps, servers))
         found[name] = risen(before, accuracies(str(policy), heldout)) | pushes(folder / name)
     for name, figures in found.items():
-        print(f"{name:8}" + "".join(f"  {figure} {value:.3g}" for figure, value in figures.items()))
+        print(f"{name:12}" + "".join(f"  {figure} {value:.3g}" for figure, value in figures.items()))
     print(json.dumps({"name": "rl_vllm", "cases": found, "versions": versions()}))
 
 
 def recipe(demo: Path, model: str, n_steps: int, servers: VLLMConfig | None) -> RLRecipe:
-    """What both runs have in common, and where they sample."""
+    """What the runs have in common, and where they sample."""
     return RLRecipe(
         model=model,
         questions=str(demo / "arena" / "practice" / "questions.jsonl"),
@@ -77,7 +78,7 @@ def recipe(demo: Path, model: str, n_steps: int, servers: VLLMConfig | None) -> 
             lora_rank=16,
             importance_cap=2.0 if servers else 0.0,
             checkpoint_every=5,
-            optimiser=OptimiserConfig(lr=1e-3, warmup_steps=3),
+            optimiser=OptimiserConfig(lr=5e-4, warmup_steps=3),
         ),
         vllm=servers,
     )

@@ -153,8 +153,8 @@ def is_half(shape: Shape) -> bool:
 
 
 def _activations(shape: Shape, n_tokens: int, width: int, *, again: bool) -> float:
-    """Bytes held for the backward pass: per layer its inputs, or all that its matrices and norms were applied to; and the logits
-    of a quarter of the tokens, in fp32, three times."""
+    """Bytes held for the backward pass: per layer all that its matrices and norms were applied to, or its inputs, and of one
+    layer all of it with its gradients; and the logits of a quarter of the tokens, in fp32, three times."""
     layer = n_tokens * (13 * shape.hidden + 4 * shape.intermediate) * width
-    kept = n_tokens * shape.hidden * width * shape.layers + layer if again else layer * shape.layers
+    kept = n_tokens * shape.hidden * width * shape.layers + 2 * layer if again else layer * shape.layers
     return kept + 3 * 4 * shape.vocabulary * n_tokens / 4

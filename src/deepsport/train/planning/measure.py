@@ -179,7 +179,7 @@ def _gap(n_frames: int) -> list[int]:
 def _episodes(
     some: Sequence[Question], source: FrameSource, policy: LocalPolicy, limits: Limits, group: int = 1
 ) -> list[Episode]:
-    """A look and an answer, each behind a thought: one for each question, or fewer questions in groups."""
+    """A look and an answer, each behind a thought of its own: so many for each question."""
 
     async def play(number: int, question: Question) -> Episode:
         gap = _gap(source.info(question.video).n_frames)
@@ -189,8 +189,7 @@ def _episodes(
         return await run_episode(question, teacher, source, limits=limits, sampling=Sampling(seed=number))
 
     async def play_all() -> list[Episode]:
-        asked = some[: max(1, N_QUESTIONS // group)]
-        return [await play(group * number + each, question) for number, question in enumerate(asked) for each in range(group)]
+        return [await play(group * number + each, question) for number, question in enumerate(some) for each in range(group)]
 
     return asyncio.run(play_all())
 
