@@ -24,8 +24,7 @@ os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARAL
 
 import torch
 
-from deepsport.agent.prompt import PromptStyle
-from deepsport.agent.rollout import Limits, run_episode
+from deepsport.agent.rollout import run_episode
 from deepsport.arena.generate import load_truths, make_set
 from deepsport.arena.oracle import Oracle
 from deepsport.bench.tasks import load_episodes, load_questions
@@ -33,7 +32,7 @@ from deepsport.policy.base import Sampling
 from deepsport.policy.local.checkpoint import load_policy
 from deepsport.policy.local.nano import NanoConfig, make_nano
 from deepsport.policy.local.policy import Recorded
-from deepsport.records import Episode, Question, Reward
+from deepsport.records import Episode, Question
 from deepsport.train.batches import waited
 from deepsport.train.grpo import GRPOConfig, Learner, rollouts
 from deepsport.train.planning.hardware import accelerator, this_machine
@@ -45,15 +44,10 @@ from deepsport.train.recipe import RLRecipe, SFTRecipe
 from deepsport.train.sft import SFTConfig
 from deepsport.train.trainee import Trainee
 from deepsport.train.tree import grow
-from deepsport.train.watch import Group
-from deepsport.video.sample import uniform
 from deepsport.video.source import FrameSource
-from rl_step import Forced
+from rl_step import GROUP, LIMITS, REPLY_TOKENS, Forced, gap, scored
 from scale import fill, machine
 
-LIMITS = Limits(style=PromptStyle.BRIEF)
-REPLY_TOKENS = 24
-GROUP = 8
 WIDE = NanoConfig(hidden_size=256, n_layers=6, n_heads=8, intermediate_size=768, vision_hidden_size=128, vision_heads=4)
 BOUND = 0.25
 SOME_RATES = assumed(accelerator("h200"))
@@ -72,12 +66,6 @@ class Row:
     def ratio(self) -> float:
         """Planned over measured."""
         return self.planned / self.measured
-
-
-def scored(episodes: list[Episode]) -> Group:
-    """Right and wrong by turns, so that no group is dropped."""
-    parts = [Reward(total=n % 2, accuracy=n % 2, tool=0.0, format_penalty=0.0, well_formed=True) for n in range(len(episodes))]
-    return Group(episodes, parts)
 
 
 def habits_of_a_step(groups: Sequence[list[Episode]]) -> Habits:
@@ -162,12 +150,6 @@ def shown(rows: list[Row]) -> list[Row]:
 def plan(make, recipe, rates: Rates, habits: Habits | None) -> Plan:
     """On one core of this machine."""
     return make(recipe, Asked(accelerator=this_machine(), rates=rates, cores=1, habits=habits))
-
-
-def gap(n_frames: int) -> tuple[int, int]:
-    """The frames between two sparse ones."""
-    first = uniform(n_frames, 8)
-    return first[3], first[4]
 
 
 def taught(model: str, folder: Path, questions: Sequence[Question]) -> list[Episode]:

@@ -104,14 +104,20 @@ class Ours:
         self._n_steps += 1
         start = time.process_time()
         episodes_PG = waited(rollouts(self._forced, self._questions, self._source, self._config, LIMITS, seed=self._n_steps))
-        self._learner.step([_scored(episodes) for episodes in episodes_PG], self._n_steps)
+        self._learner.step([scored(episodes) for episodes in episodes_PG], self._n_steps)
         return time.process_time() - start, [episode for episodes in episodes_PG for episode in episodes]
 
 
-def _scored(episodes: list[Episode]) -> Group:
+def scored(episodes: list[Episode]) -> Group:
     """Right and wrong by turns, so that no group is dropped."""
     parts = [Reward(total=n % 2, accuracy=n % 2, tool=0.0, format_penalty=0.0, well_formed=True) for n in range(len(episodes))]
     return Group(episodes, parts)
+
+
+def gap(n_frames: int) -> tuple[int, int]:
+    """The frames between two sparse ones."""
+    first = uniform(n_frames, 8)
+    return first[3], first[4]
 
 
 class Theirs:
@@ -246,8 +252,7 @@ def main() -> None:
         windows: dict[str, tuple[int, int]] = {}
         with FrameSource() as source:
             for question in questions:
-                first = uniform(source.info(question.video).n_frames, 8)
-                windows[question.video] = (first[3], first[4])
+                windows[question.video] = gap(source.info(question.video).n_frames)
         cases = compare(given.model, questions, windows, folder, given.steps)
         cases |= by_group_size(given.model, questions, windows, given.steps)
     versions = {"python": platform.python_version(), "torch": torch.__version__, "trl": "1.16.0"}

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -81,7 +81,6 @@ class Measured:
     kinds: dict[str, Kind]
     transcode_s: float
     """CPU seconds to make a second of the short-GOP proxy from the source."""
-    looks_of: dict[str, float] = field(default_factory=dict)
 
 
 Row = tuple[str, str, str]

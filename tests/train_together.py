@@ -49,7 +49,7 @@ def main(model: Path, clip: Path, folder: Path, steps: int, world: World) -> Non
             spoken(policy, source, asked, texts, f"taught-{n}") for n, texts in enumerate([[CALL, ANSWER], [ANSWER], [CALL]])
         ]
         fit(policy, taught, source, sft, run, stage="sft", origin=model, seed=0, world=world)
-        on_fixed_words(load_policy(str(model)), source, taught, rl.model_copy(update={"steps": steps}), run, world)
+        on_fixed_words(load_policy(str(model)), source, taught, rl, run, world)
         questions = [asked.model_copy(update={"id": name, "text": f"{asked.text} {name}"}) for name in "abcd"]
         begun = load_policy(str(model))  # not what SFT ended with, so that each stage of a shorter run begins a longer one's
         reinforce(begun, questions, source, rl, run, limits=LIMITS, reward=ByWords(), origin=model, seed=0, world=world)

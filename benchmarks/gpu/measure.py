@@ -12,7 +12,6 @@ import torch
 
 PROMISED = {"H100": 989.4e12, "H200": 989.4e12}
 """bf16 operations per second, dense, of the datasheets."""
-GB = 1e9
 
 
 @dataclass(slots=True)

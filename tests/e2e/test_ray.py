@@ -4,7 +4,6 @@ One cluster for the whole file. What a killed host costs is shown in tests/engin
 """
 
 import asyncio
-import hashlib
 import json
 import os
 import re
@@ -35,6 +34,7 @@ from deepsport.errors import BadConfig, BadVideo, ExecutorError, PolicyError, St
 from deepsport.executor.cluster import Cluster, open_cluster
 from deepsport.executor.shards import Executor, Shard
 from deepsport.policy.openai.reply_cache import ReplyCache
+from hashed_words import n_distinct, says
 from model_server import Act, ModelServer, Request, Say, error
 from ray_tasks import shouts
 
@@ -200,16 +200,6 @@ def _lines(file: Path) -> list[str]:
 # --- endpoints ---
 
 
-def says(request: Request) -> Act:
-    """Looks in two cases of three, then answers. Every reply is a function of its request; slow enough to be killed."""
-    time.sleep(0.01)
-    chance = int(place_of(request)[:8], 16)
-    if not any(message["role"] == "assistant" for message in request.body["messages"]) and chance % 3:
-        look = {"action": "choose_frames", "frame_range": [chance % 40, chance % 40 + 12]}
-        return Say(text=f"<think>Look.</think><tool_call>{json.dumps(look)}</tool_call>")
-    return Say(text=f"<think>So.</think><answer>{'AB'[chance % 2]}</answer>")
-
-
 DEAR_USD = 0.010007
 
 
@@ -219,19 +209,11 @@ def dear(request: Request) -> Act:
     return replace(said, usage={"prompt_tokens": 10_000, "completion_tokens": 7}) if isinstance(said, Say) else said
 
 
-def place_of(request: Request) -> str:
-    return hashlib.sha256(json.dumps(request.body).encode()).hexdigest()
-
-
 def agent(arena: Path, url: str, **settings: object) -> BenchConfig:
     """A priced model: a million tokens cost a dollar."""
     tables = {"endpoint.prompt_usd": 1.0, "endpoint.reply_usd": 1.0, "endpoint.max_concurrent": 4, **settings}
     given = [f"questions='{arena}'", *(f"{key}={json.dumps(value)}" for key, value in tables.items())]
     return recipe_of(None, given, model="agent", endpoint=url)
-
-
-def n_distinct(server: ModelServer) -> int:
-    return len({place_of(request) for request in list(server.requests)})
 
 
 def test_replies_and_costs_of_all_workers_are_in_the_file_of_the_run(address: str, arena: Path, tmp_path: Path) -> None:

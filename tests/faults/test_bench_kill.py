@@ -4,8 +4,6 @@ The real command against a real server, a model that looks before it answers and
 three while the files of the result are written.
 """
 
-import hashlib
-import json
 import random
 import re
 import signal
@@ -19,7 +17,8 @@ import pytest
 
 from deepsport.arena.generate import make_set
 from deepsport.records import FreeText, Question
-from model_server import Act, ModelServer, Request, Say
+from hashed_words import n_distinct, says
+from model_server import ModelServer
 
 N_KILLS, IN_FLIGHT = 20, 4
 LAST = ("report.json", "timing.json", "report.html")
@@ -41,27 +40,6 @@ model = "judge"
 base_url = "{url}"
 max_concurrent = {in_flight}
 """
-
-
-def says(request: Request) -> Act:
-    """The agent looks in two cases of three, and answers A or B; the judge likes what its hash likes. Every reply is a function
-    of its request. Slow enough to be killed."""
-    time.sleep(0.01)
-    chance = int(hashlib.sha256(json.dumps(request.body).encode()).hexdigest()[:8], 16)
-    if request.body["model"] == "judge":
-        return Say(text=json.dumps({"reason": "as the hash has it", "points": chance % 11}))
-    if not any(message["role"] == "assistant" for message in request.body["messages"]) and chance % 3:
-        look = {"action": "choose_frames", "frame_range": [chance % 40, chance % 40 + 12]}
-        return Say(text=f"<think>Look.</think><tool_call>{json.dumps(look)}</tool_call>")
-    return Say(text=f"<think>So.</think><answer>{'AB'[chance % 2]}</answer>")
-
-
-def place_of(request: Request) -> str:
-    return hashlib.sha256(json.dumps(request.body).encode()).hexdigest()
-
-
-def n_distinct(server: ModelServer) -> int:
-    return len({place_of(request) for request in list(server.requests)})
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ endpoint through the desk that all share, and plays with the code of `evaluate`.
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,9 +15,8 @@ from deepsport.bench.endpoints import Endpoints, desk_for
 from deepsport.bench.evaluate import OnEpisode, Recorded, play
 from deepsport.bench.recipe import BenchConfig, Protocol
 from deepsport.bench.result import EPISODES
-from deepsport.bench.workers import work_through
+from deepsport.bench.workers import lines_of, work_through
 from deepsport.config import dump
-from deepsport.errors import Stopped
 from deepsport.executor.cluster import AHEAD, Cluster
 from deepsport.executor.remote import Remote
 from deepsport.executor.shards import Portion, Shard, cut
@@ -103,14 +102,13 @@ class Player:
 
     async def _played(self, portion: Portion) -> list[str]:
         config, asked = self.config, [Asked.model_validate_json(item) for item in portion.items]
-        made = [""] * len(asked)
         async with lent_allowance(self.desk, portion.attempt, TABLE) as allowance, self._system(allowance) as (policy, style):
-            with FrameSource() as source, suppress(Stopped):
+            with FrameSource() as source:
 
-                async def answer(place: int) -> None:
+                async def answer(each: Asked) -> str:
                     episode = await play(
-                        asked[place].question,
-                        asked[place].number,
+                        each.question,
+                        each.number,
                         policy,
                         source,
                         limits=config.limits(style),
@@ -118,10 +116,9 @@ class Player:
                         with_tool=config.with_tool,
                         seed=config.seed,
                     )
-                    made[place] = episode.model_copy(update={"tokens": None}).model_dump_json()
+                    return episode.model_copy(update={"tokens": None}).model_dump_json()
 
-                await work_through(range(len(asked)), answer, n_workers=config.concurrency, allowance=allowance)
-        return made
+                return await lines_of(asked, answer, n_workers=config.concurrency, allowance=allowance)
 
     @asynccontextmanager
     async def _system(self, allowance: Allowance) -> AsyncGenerator[tuple[Policy, PromptStyle]]:
@@ -134,8 +131,5 @@ class Player:
             yield _LOADED[key]
             return
         native_tools = config.native_tools and config.with_tool
-        policy = lent_endpoint(config.endpoint, self.desk, TABLE, allowance, native_tools=native_tools)
-        try:
+        async with aclosing(lent_endpoint(config.endpoint, self.desk, TABLE, allowance, native_tools=native_tools)) as policy:
             yield policy, PromptStyle.FULL
-        finally:
-            await policy.aclose()

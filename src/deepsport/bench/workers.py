@@ -8,8 +8,8 @@ them.
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -64,6 +64,18 @@ async def work_through(jobs: Iterable[J], do: Callable[[J], Awaitable[None]], *,
 
     await together(worker() for _ in range(n_workers))
     allowance.require_going()
+
+
+async def lines_of(items: Sequence[J], line: Callable[[J], Awaitable[str]], *, n_workers: int, allowance: Allowance) -> list[str]:
+    """A line for each item, in order; empty for one that was not begun when the run was stopped."""
+    made = [""] * len(items)
+
+    async def do(place: int) -> None:
+        made[place] = await line(items[place])
+
+    with suppress(Stopped):
+        await work_through(range(len(items)), do, n_workers=n_workers, allowance=allowance)
+    return made
 
 
 async def together(jobs: Iterable[Coroutine[None, None, None]]) -> None:

@@ -118,24 +118,27 @@ class Looked:
 
     def knows(self, file: Path) -> bool:
         """Whether nothing is left to look at. Raises BadVideo for a file that cannot be read."""
-        known = self._known(file, stamp_of(str(file)))
+        known = self._known(os.path.relpath(file, self._folder), stamp_of(str(file)))
         return known is not None and known.clip is not None
 
     def take(self, note: Note) -> None:
-        """A clip that was looked at somewhere else."""
-        self._keep(note)
+        """Notes what was found, here or somewhere else."""
+        self._notes[note.path] = note
+        if is_text(note.path):  # else no record can hold it
+            self._file.append(note)
+        self._on_clip()
 
     def close(self) -> None:
         """Waits for the disk."""
         self._file.close()
 
-    def _known(self, file: Path, stamp: Stamp) -> Note | None:
-        known = self._notes.get(os.path.relpath(file, self._folder))
+    def _known(self, path: str, stamp: Stamp) -> Note | None:
+        known = self._notes.get(path)
         return known if known and (known.size, known.mtime_ns) == (stamp.size, stamp.mtime_ns) else None
 
     def _look(self, file: Path, *, looks: bool) -> Note:
         stamp, path = stamp_of(str(file)), os.path.relpath(file, self._folder)
-        known = self._known(file, stamp)
+        known = self._known(path, stamp)
         if known and (known.clip or not looks):
             return known
         if fault := self._faults.get((file, stamp)):
@@ -145,14 +148,8 @@ class Looked:
         except BadVideo as error:
             self._faults[file, stamp] = str(error)
             raise
-        self._keep(note)
+        self.take(note)
         return note
-
-    def _keep(self, note: Note) -> None:
-        self._notes[note.path] = note
-        if is_text(note.path):  # else no record can hold it
-            self._file.append(note)
-        self._on_clip()
 
     def _read(self, file: Path, path: str, stamp: Stamp, sha256: str, looks: bool) -> Note:
         clip = fingerprint(file, self._source, sha256) if looks else None

@@ -98,7 +98,8 @@ class Cluster:
 
     async def _outcome(self, attempt: str, with_gpu: bool, task: Task, portion: Portion, place: Place) -> str:
         """GPUs are options of the call and not of the function: Ray would end a worker, and its model, after every shard."""
-        n_gpus = 1 if with_gpu and ray().cluster_resources().get("GPU") else 0
+        resources: dict[str, float] = await asyncio.to_thread(ray().cluster_resources) if with_gpu else {}
+        n_gpus = 1 if resources.get("GPU") else 0
         named = {"max_retries": 0, "num_returns": "streaming", "name": f"deepsport shard {attempt}"}
         running = self._function.options(num_cpus=1, num_gpus=n_gpus, **named).remote(task, portion, place)
         try:

@@ -7,9 +7,13 @@ are looked at where the work was started, and compared where it is done.
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from deepsport.errors import ExecutorError
 from deepsport.versions import versions
+
+_packages = cache(versions)
+"""They do not change under a running process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +30,12 @@ class Place:
 def this_place(files: Sequence[str]) -> Place:
     """This host, as far as it matters to somebody who reads these files."""
     sizes = {file: size for file in dict.fromkeys(files) if (size := _size(file)) is not None}
-    return Place(folder=os.getcwd(), packages=versions(), sizes=sizes)
+    return Place(folder=os.getcwd(), packages=_packages(), sizes=sizes)
 
 
 def require_like(place: Place) -> None:
     """Goes to the folder of the place, if there is one here. Raises ExecutorError if this host is not like it."""
-    ours = versions()
+    ours = _packages()
     for package, version in place.packages.items():
         if ours.get(package, version) != version:
             raise ExecutorError(

@@ -5,7 +5,7 @@ run goes on with the cuts that it had.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeVar
 
@@ -44,7 +44,7 @@ class Shard:
     def singles(self) -> Iterator["Shard"]:
         """The same shard, each item alone."""
         for item, name in zip(self.items, self.names, strict=True):
-            yield Shard(index=self.index, items=(item,), names=(name,), files=self.files)
+            yield replace(self, items=(item,), names=(name,))
 
 
 @dataclass(frozen=True, slots=True)

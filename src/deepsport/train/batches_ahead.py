@@ -19,6 +19,7 @@ from deepsport.agent.rollout import Limits
 from deepsport.errors import BadConfig, EngineError
 from deepsport.loop_thread import LoopThread
 from deepsport.policy.local.checkpoint import base_of, save_policy
+from deepsport.policy.openai.settings import key_in
 from deepsport.policy.vllm.fleet import Fleet, FleetPolicy
 from deepsport.policy.vllm.launching import Needs, started
 from deepsport.policy.vllm.server import Server, Version
@@ -27,6 +28,7 @@ from deepsport.policy.vllm.wire import Pictures
 from deepsport.records import Episode, StopReason
 from deepsport.run import Run
 from deepsport.train.batches import Sample
+from deepsport.train.distributed import n_hosts
 from deepsport.train.proof import Probe, Proof
 from deepsport.train.trainee import Trainee
 
@@ -134,9 +136,9 @@ def batches_ahead(
 ) -> Generator[BatchesAhead]:
     """Starts what servers are to be started, and ends them. Raises EngineError if one does not start, BadConfig."""
     world = trainee.world
-    if config.start and int(os.environ.get("GROUP_WORLD_SIZE", "1")) > 1:
+    if config.start and n_hosts() > 1:
         raise BadConfig("vllm.start: other hosts cannot reach servers that one starts for itself. Name them in `addresses`.")
-    api_key = _api_key(config)
+    api_key = key_in(config.api_key_env, "vllm.api_key_env")
     owner = f"deepsport-{hashlib.sha256(str(run.folder.resolve()).encode()).hexdigest()[:8]}-"
     with LoopThread("rollouts") as loop:
         stack = AsyncExitStack()
@@ -189,12 +191,3 @@ def _fleet(trainee: Trainee, addresses: Sequence[str], config: VLLMConfig, api_k
         patience_s=config.patience_s,
         owner=owner,
     )
-
-
-def _api_key(config: VLLMConfig) -> str | None:
-    """Raises BadConfig if the variable that should hold it is not set."""
-    if not config.api_key_env:
-        return None
-    if not (key := os.environ.get(config.api_key_env)):
-        raise BadConfig(f"vllm.api_key_env names {config.api_key_env}, which is not set. Export it, or leave api_key_env empty.")
-    return key

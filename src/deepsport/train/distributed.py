@@ -79,7 +79,7 @@ class World:
     def run(self, folder: Path, config: Config | None, *, fresh: bool = False) -> Generator[Run]:
         """The run directory: held by the process that writes, followed by the others. Raises BadConfig where `fresh` would delete
         at every restart what was made before it."""
-        if fresh and self.size > 1 and (_restarts() or _n_hosts() > 1):
+        if fresh and self.size > 1 and (_restarts() or n_hosts() > 1):
             raise BadConfig("--fresh would delete the run at every restart by torchrun. Delete it yourself.")
         if self.writes:
             with Run.open(folder, config, fresh=fresh, patience_s=LEASE_S if self.size > 1 else 0.0) as run:
@@ -106,7 +106,7 @@ def join() -> Generator[World]:
         yield ALONE
         return
     shares_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    if shares_store and _restarts() and _n_hosts() > 1:
+    if shares_store and _restarts() and n_hosts() > 1:
         raise BadConfig(
             "torchrun cannot start the processes of several hosts again with the store that it shares with them. Set "
             "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 on every host (and use --rdzv-backend c10d), or --max-restarts 0."
@@ -130,7 +130,8 @@ def _restarts() -> int:
     return int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0"))
 
 
-def _n_hosts() -> int:
+def n_hosts() -> int:
+    """On which torchrun runs."""
     return int(os.environ.get("GROUP_WORLD_SIZE", "1"))
 
 

@@ -5,20 +5,19 @@ Whoever started the run holds it, and records what comes back, a shard at a time
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from deepsport.agent.rollout import Limits
 from deepsport.bench.endpoints import ALONE, Endpoints, desk_for, n_workers
-from deepsport.bench.workers import work_through
+from deepsport.bench.workers import lines_of, work_through
 from deepsport.data.distill.acting import Acted, Sample, play_sample, samples_of
 from deepsport.data.distill.cast import teacher_of, truths_for
 from deepsport.data.distill.footage import Footage
 from deepsport.data.distill.recipe import DistillRecipe
 from deepsport.data.distill.selection import Playback, play_back
-from deepsport.errors import Stopped
 from deepsport.executor.cluster import AHEAD, Cluster
 from deepsport.executor.remote import Remote
 from deepsport.executor.shards import Portion, Shard, cut
@@ -100,17 +99,15 @@ class Acting:
         tried = [Tried.model_validate_json(item) for item in portion.items]
         questions = list({each.question.id: each.question for each in tried}.values())
         facts = {each.question.id: each.facts for each in tried}
-        made, footage = [""] * len(tried), Footage()
+        footage = Footage()
         async with lent_allowance(self.desk, portion.attempt, TABLE) as allowance, self._teacher(questions, allowance) as teacher:
-            with FrameSource() as source, suppress(Stopped):
+            with FrameSource() as source:
 
-                async def play(place: int) -> None:
-                    sample = Sample(tried[place].question, tried[place].number)
-                    episode = await play_sample(sample, self.recipe, teacher, facts, footage, source)
-                    made[place] = episode.model_dump_json()
+                async def play(each: Tried) -> str:
+                    sample = Sample(each.question, each.number)
+                    return (await play_sample(sample, self.recipe, teacher, facts, footage, source)).model_dump_json()
 
-                await work_through(range(len(tried)), play, n_workers=n_workers(self.recipe.teacher), allowance=allowance)
-        return made
+                return await lines_of(tried, play, n_workers=n_workers(self.recipe.teacher), allowance=allowance)
 
     @asynccontextmanager
     async def _teacher(self, questions: Sequence[Question], allowance: Allowance) -> AsyncGenerator[Policy]:
@@ -118,11 +115,8 @@ class Acting:
             yield teacher_of(self.recipe, questions, truths_for(self.recipe), lent_endpoint)
             return
         native_tools = self.recipe.teacher.native_tools
-        policy = lent_endpoint(self.recipe.teacher, self.desk, TABLE, allowance, native_tools=native_tools)
-        try:
+        async with aclosing(lent_endpoint(self.recipe.teacher, self.desk, TABLE, allowance, native_tools=native_tools)) as policy:
             yield policy
-        finally:
-            await policy.aclose()
 
 
 async def play_back_sharded(
@@ -161,12 +155,11 @@ class PlayingBack:
         return asyncio.run(self._checked([ToPlayBack.model_validate_json(item) for item in portion.items]))
 
     async def _checked(self, asked: Sequence[ToPlayBack]) -> list[str]:
-        made, footage = [""] * len(asked), Footage()
+        footage = Footage()
         with FrameSource() as source:
 
-            async def check(place: int) -> None:
-                playback = await play_back(asked[place].episode, asked[place].record, footage, source, self.limits)
-                made[place] = playback.model_dump_json() if playback else ""
+            async def check(each: ToPlayBack) -> str:
+                playback = await play_back(each.episode, each.record, footage, source, self.limits)
+                return playback.model_dump_json() if playback else ""
 
-            await work_through(range(len(asked)), check, n_workers=ALONE, allowance=Allowance())
-        return made
+            return await lines_of(asked, check, n_workers=ALONE, allowance=Allowance())

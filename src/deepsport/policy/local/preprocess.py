@@ -24,7 +24,7 @@ from deepsport.policy.base import Pixels
 
 T = TypeVar("T")
 MANY = 2**21
-"""Values of pixels from which threads are worth starting: three frames of 640x360, 200 of nano's."""
+"""Values of pixels from which threads are worth starting: four frames of 640x360, 25 of the arena's."""
 
 Patches = NDArray[np.float32]
 """[n_patches, channels * temporal_patch_size * patch_size ** 2], in the order the merger expects."""

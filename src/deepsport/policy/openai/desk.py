@@ -112,7 +112,7 @@ class Desk:
     def put(self, rows: Sequence[tuple[str, str, float]]) -> None:
         """See `ReplyCache`."""
         if self._replies:
-            self._replies.put([(key, body, usd) for key, body, usd in rows])
+            self._replies.put(rows)
 
     def pay(self, usd: float) -> None:
         """See `ReplyCache`."""

@@ -54,12 +54,10 @@ def open_endpoint(
     """The policy that a recipe describes; `native_tools` offers the frame tool as a function instead of in the prompt alone.
 
     Raises BadConfig for an address or a key that cannot be used."""
-    if config.api_key_env and not os.environ.get(config.api_key_env):
-        raise BadConfig(f"api_key_env names {config.api_key_env}, which is not set. Export it, or leave api_key_env empty.")
     return OpenAIPolicy(
         config.model,
         config.base_url,
-        os.environ[config.api_key_env] if config.api_key_env else None,
+        key_in(config.api_key_env, "api_key_env"),
         native_tools=native_tools,
         max_concurrent=config.max_concurrent,
         timeout_s=config.timeout_s,
@@ -71,3 +69,13 @@ def open_endpoint(
         allowance=allowance or Allowance(),
         cache=cache,
     )
+
+
+def key_in(variable: str, setting: str) -> str | None:
+    """The key in the environment variable that a setting names; None if it names none. Raises BadConfig if the variable is not
+    set."""
+    if not variable:
+        return None
+    if not (key := os.environ.get(variable)):
+        raise BadConfig(f"{setting} names {variable}, which is not set. Export it, or leave {setting} empty.")
+    return key

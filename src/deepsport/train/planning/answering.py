@@ -14,7 +14,7 @@ from deepsport.bench.tasks import load_questions
 from deepsport.data.distill.recipe import DistillRecipe
 from deepsport.errors import BadConfig
 from deepsport.records import Question
-from deepsport.train.planning.budget import Budget, is_half
+from deepsport.train.planning.budget import Budget, width_of
 from deepsport.train.planning.lengths import Habits, lengths_of
 from deepsport.train.planning.plan import Asked, Plan
 from deepsport.train.planning.shape import shape_of
@@ -61,7 +61,7 @@ def _plan(
         habits=habits,
         groups=-(-len(questions) // asked.gpus),
         group_size=each,
-        width=2 if is_half(shape) else 4,
+        width=width_of(shape),
     )
     at_once = asked.rows_served(work, served) if served else asked.rows_sampled(work)
     sampled = rolling_out(work, asked.rates, at_once=at_once, served=served is not None)

@@ -102,12 +102,16 @@ def rl_budget(
 
     Raises PolicyError if the model's configuration cannot be had."""
     lengths = lengths_of(model, limits, asked, max_pixels, config.max_reply_tokens)
+    return rl_budget_of(shape_of(model, config), config, lengths, n_ranks, served=served)
+
+
+def rl_budget_of(shape: Shape, config: GRPOConfig, lengths: Lengths, n_ranks: int, *, served: bool) -> Budget:
+    """The same, of a model that is known."""
     after = lengths.most - lengths.longest_opening
     unique = config.questions_per_step * (lengths.longest_opening + config.group_size * after)
     n_episodes = config.questions_per_step * config.group_size
     cached = min(MAX_BATCH, -(-n_episodes // n_ranks)) * lengths.most
     frames = config.steps * n_episodes * lengths.most_frames // n_ranks
-    shape = shape_of(model, config)
     own = {} if served else {"cached": cached, "seen_bytes": SEEN_BYTES}
     return budget_of(shape, config, lengths, n_episodes, unique, config.steps, n_ranks, frames=frames, **own)
 
@@ -127,8 +131,7 @@ def budget_of(
 ) -> Budget:
     """From the sizes of all that there is. `frames`: read in all. `cached`: tokens whose keys and values are held at once.
     `seen_bytes`: of frame embeddings that rollouts keep, beside those that training does."""
-    half = is_half(shape)
-    width = 2 if half else 4
+    half, width = is_half(shape), width_of(shape)
     portion = max(config.tokens_per_forward, lengths.most)
     uses: dict[str, float] = {"weights": width * shape.parameters, "working memory": WORKING}
     if not config.lora_rank and (half or n_ranks > 1):
@@ -150,6 +153,11 @@ def budget_of(
 def is_half(shape: Shape) -> bool:
     """Whether the model will be held in bfloat16: a large one on a machine without a GPU is asked about for another machine."""
     return torch.cuda.is_available() or shape.parameters > LARGE
+
+
+def width_of(shape: Shape) -> int:
+    """Bytes of a weight, a key, a value."""
+    return 2 if is_half(shape) else 4
 
 
 def _activations(shape: Shape, n_tokens: int, width: int, *, again: bool) -> float:

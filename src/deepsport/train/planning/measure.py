@@ -219,7 +219,7 @@ def _reading(policy: LocalPolicy, shape: Shape, took: Stopwatch) -> dict[str, fl
     rows, length = 4, LONG
     seconds = took(lambda: read(rows, length)) - layer_s * shape.layers
     reads = shape.language(rows * length, rows * length**2 / 2)
-    return {"bandwidth": bandwidth, "layer_s": layer_s, "prefill_flops": reads / max(seconds, 1e-9)}
+    return {"bandwidth": bandwidth, "prefill_flops": reads / max(seconds, 1e-9)}
 
 
 def _seeing(policy: LocalPolicy, shape: Shape, question: Question, source: FrameSource, took: Stopwatch) -> dict[str, float]:

@@ -12,7 +12,7 @@ from deepsport.bench.tasks import load_episodes, load_questions
 from deepsport.errors import BadConfig
 from deepsport.policy.local.engine import CACHE_SHARE, MAX_BATCH, MAX_BATCH_ON_GPU
 from deepsport.records import Episode
-from deepsport.train.planning.budget import Budget, is_half, rl_budget, sft_budget_of
+from deepsport.train.planning.budget import Budget, rl_budget_of, sft_budget_of, width_of
 from deepsport.train.planning.hardware import Accelerator
 from deepsport.train.planning.lengths import Habits, habits_of, lengths_of
 from deepsport.train.planning.rates import Rates
@@ -148,7 +148,7 @@ def plan_sft(recipe: SFTRecipe, asked: Asked) -> Plan:
         habits=habits,
         groups=n_videos / n,
         group_size=config.batch_size / n_videos,
-        width=2 if is_half(shape) else 4,
+        width=width_of(shape),
     )
     learn = added(looking(work, asked.rates, asked.cores), learning(work, asked.rates, again=config.gradient_checkpointing))
     if shape.vision_trained:
@@ -182,7 +182,7 @@ def plan_rl(recipe: RLRecipe, asked: Asked) -> Plan:
             habits=habits,
             groups=-(-config.questions_per_step // n_processes),
             group_size=config.group_size,
-            width=2 if is_half(shape) else 4,
+            width=width_of(shape),
         )
 
     servers = _servers(recipe, asked)
@@ -197,8 +197,7 @@ def plan_rl(recipe: RLRecipe, asked: Asked) -> Plan:
     )
     if servers:  # which have frames and towers of their own
         learn = added(learn, looking(learnt, asked.rates, asked.cores))
-    served = recipe.vllm is not None and servers > 0
-    at_once = asked.rows_served(sampling, recipe.vllm.max_concurrent) if recipe.vllm and served else asked.rows_sampled(sampling)
+    at_once = asked.rows_served(sampling, recipe.vllm.max_concurrent) if recipe.vllm and servers else asked.rows_sampled(sampling)
     phases = {
         "rollout": added(
             looking(sampling, asked.rates, asked.cores), rolling_out(sampling, asked.rates, at_once=at_once, served=servers > 0)
@@ -213,7 +212,7 @@ def plan_rl(recipe: RLRecipe, asked: Asked) -> Plan:
         config=config,
         servers=servers,
         habits=habits,
-        budget=rl_budget(recipe.model, config, recipe.limits, questions, recipe.max_pixels, trainers, served=servers > 0),
+        budget=rl_budget_of(shape, config, lengths, trainers, served=servers > 0),
         unique_tokens=whole.unique,
         frames=whole.frames,
         operations=shape.learning(whole.unique, whole.pairs(), whole.spoken, again=False),
